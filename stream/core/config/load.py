@@ -1,0 +1,134 @@
+"""From a YAML file to a checked config: environment overrides, absolute paths, errors in one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from stream.core.config.models import Config
+from stream.core.errors import ConfigError
+
+PREFIX = "BRAGGSTREAM__"
+BUNDLED = ("nmc622", "llnmo", "lnmo-spinel", "rocksalt", "ceo2", "lab6", "si")
+
+
+def load_config(path: Path | str, environment: Mapping[str, str] | None = None) -> Config:
+    """Read a config file.
+
+    Parameters
+    ----------
+    path
+        The YAML file; paths in it are relative to its folder.
+    environment
+        Where ``BRAGGSTREAM__SECTION__KEY`` overrides are looked for; the process's own by default.
+
+    Raises
+    ------
+    ConfigError
+        naming the key and the value.
+    """
+    path = Path(path)
+    raw = read_yaml(path)
+    override(raw, os.environ if environment is None else environment)
+    return parse_config(raw, path.parent)
+
+
+def parse_config(raw: Mapping[str, Any], folder: Path) -> Config:
+    """Check a config that is already plain values; paths in it are relative to `folder`."""
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(sentence(error)) from None
+    return with_absolute_paths(config, folder.resolve())
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} holds no config: a mapping with the sections scan and detector is needed")
+    return raw
+
+
+def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
+    """Put ``BRAGGSTREAM__SECTION__KEY=value`` (values are YAML) into `raw`."""
+    for name in sorted(environment):
+        if not name.startswith(PREFIX):
+            continue
+        *sections, key = name[len(PREFIX) :].lower().split("__")
+        place = raw
+        for section in sections:
+            inner = place.setdefault(section, {})
+            if not isinstance(inner, dict):
+                raise ConfigError(f"the environment variable {name} names a key inside {section}, which is a value")
+            place = inner
+        try:
+            place[key] = yaml.safe_load(environment[name])
+        except yaml.YAMLError:
+            raise ConfigError(f"the environment variable {name} is {environment[name]!r}: not YAML") from None
+
+
+def sentence(error: ValidationError) -> str:
+    """The first thing wrong, as one sentence that names key and value."""
+    first = error.errors(include_url=False)[0]
+    union_tags = {"CrystallinePhase", "AmorphousPhase", "float", "literal['auto']"}
+    key = ".".join(str(part) for part in first["loc"] if str(part) not in union_tags)
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        return f"{key} is not a key of the config (its value is {first['input']!r})"
+    if first["type"] == "missing":
+        return f"{key} is missing from the config"
+    if isinstance(first["input"], dict) or not key:
+        return f"{key}: {message}" if key else message
+    return f"{key} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def with_absolute_paths(config: Config, folder: Path) -> Config:
+    """The same config with every path absolute, each file found to exist."""
+
+    def absolute(key: str, path: Path) -> Path:
+        full = path if path.is_absolute() else folder / path
+        if not full.is_file():
+            raise ConfigError(f"{key} is {str(path)!r}: there is no such file")
+        return full
+
+    detector: dict[str, Any] = {"geometry": absolute("detector.geometry", config.detector.geometry)}
+    if config.detector.mask is not None:
+        detector["mask"] = absolute("detector.mask", config.detector.mask)
+    changes: dict[str, Any] = {"detector": config.detector.model_copy(update=detector)}
+    background = config.integration.background
+    if background is not None:
+        file = absolute("integration.background", background.file)
+        changes["integration"] = config.integration.model_copy(
+            update={"background": background.model_copy(update={"file": file})}
+        )
+    if config.instrument is not None:
+        changes["instrument"] = absolute("instrument", config.instrument)
+    phases = []
+    for i, phase in enumerate(config.phases):
+        cif = getattr(phase, "cif", None)
+        if cif is not None and cif not in BUNDLED:
+            phase = phase.model_copy(update={"cif": str(absolute(f"phases.{i}.cif", Path(cif)))})
+        phases.append(phase)
+    return config.model_copy(update={**changes, "phases": phases})
+
+
+def write_resolved(config: Config, path: Path) -> None:
+    """Write the config with every default and absolute path."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def read_resolved(path: Path) -> Config:
+    """Read what `write_resolved` wrote; the environment has no say."""
+    return parse_config(read_yaml(path), path.parent)

@@ -1,0 +1,98 @@
+"""The `scan` section: names, grid, and the order in which the grid is visited."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from stream.core.config.base import Name, Section, later
+
+AxisName = Literal["slice", "angle", "position"]
+MAX_POINTS = 100_000_000
+
+
+class Steps(Section):
+    """Equidistant values start, start + step, …"""
+
+    start: float = 0.0
+    step: float = 1.0
+    count: int = Field(gt=0, le=MAX_POINTS)
+
+    @field_validator("step")
+    @classmethod
+    def _moves(cls, step: float) -> float:
+        if step == 0:
+            raise ValueError("must not be 0")
+        return step
+
+    def points(self) -> list[float]:
+        """The values, in the order of the config."""
+        return [self.start + i * self.step for i in range(self.count)]
+
+
+class Angles(Section):
+    """Rotation angles in degrees: equidistant or listed, and the order in which they are visited."""
+
+    start: float | None = None
+    step: float | None = None
+    count: int | None = Field(default=None, gt=0, le=MAX_POINTS)
+    values: list[float] | None = Field(default=None, min_length=1)
+    sequence: str = "linear"
+
+    @field_validator("sequence")
+    @classmethod
+    def _known_sequence(cls, sequence: str) -> str:
+        if sequence in {"linear", "golden"} or re.fullmatch(r"interlaced:[1-9]\d*", sequence):
+            return sequence
+        raise ValueError("must be linear, golden or interlaced:N")
+
+    @model_validator(mode="after")
+    def _one_form(self) -> Angles:
+        stepped = None not in (self.start, self.step, self.count)
+        if stepped == (self.values is not None):
+            raise ValueError("needs either start, step and count, or values")
+        if self.step == 0 and self.count != 1:
+            raise ValueError("step must not be 0")
+        return self
+
+    def points(self) -> list[float]:
+        """The values, in the order of the config, not of the visit."""
+        if self.values is not None:
+            return self.values
+        if self.start is None or self.step is None or self.count is None:
+            raise ValueError("angles need start, step and count")
+        return Steps(start=self.start, step=self.step or 1.0, count=self.count).points()
+
+
+class ScanConfig(Section):
+    """What is scanned, and in which order; angles in degrees, positions and slices in µm."""
+
+    name: Name
+    sample: str = ""
+    mode: Literal["tomography", "raster"] = "tomography"
+    angles: Angles
+    positions: Steps
+    slices: Steps = Steps(count=1)
+    order: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
+    snake: bool = False
+    series: Literal["scan", "slice", "line"] = "scan"
+    index: Literal["order", "appendix", "bluesky", "pcap"] = "order"
+
+    @field_validator("order")
+    @classmethod
+    def _permutation(cls, order: tuple[str, str, str]) -> tuple[str, str, str]:
+        if set(order) != {"slice", "angle", "position"}:
+            raise ValueError("must name slice, angle and position once each")
+        return order
+
+    @model_validator(mode="after")
+    def _fits_and_is_available(self) -> ScanConfig:
+        points = len(self.angles.points()) * self.positions.count * self.slices.count
+        if points > MAX_POINTS:
+            raise ValueError(f"the grid has {points} points, more than {MAX_POINTS}")
+        later(self.mode, ("tomography",), f"mode {self.mode!r}")
+        later(self.series, ("scan",), f"series {self.series!r}")
+        later(self.index, ("order",), f"index {self.index!r}")
+        return self

@@ -1,0 +1,133 @@
+"""The run directory: where everything of a run lies, and the seam between the processes.
+
+::
+
+    config.yaml      the resolved config              written by the supervisor
+    lock             held by the process set
+    key              of the HTTP interface, 0600
+    recording/       raw-0001.h5, ...                 written by ingest
+    journal.bin      a slot for each grid point       written by ingest
+    ledger.sqlite    what happened to every frame     written by ingest
+    frame.npz        the latest frame, reduced        written by ingest
+    commands/        000001.json, ...                 written by publish, applied in order
+    state.json       status of the run                written by analyse
+    revision.npz     the newest maps                  written by analyse
+    patterns.f4      the normalised patterns          written by analyse
+    volume.f4        the live volume                  written by analyse
+    results.nxs      the final result                 written by analyse
+    published.json   what Tiled holds                 written by publish
+    tiled/           storage of the embedded Tiled
+    logs/            a file for each process
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.core.config import Config, read_resolved
+from stream.core.errors import RunDirectoryError
+
+
+@dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """Paths of a run."""
+
+    path: Path
+
+    def create(self) -> None:
+        """Make the folders."""
+        for folder in (self.path, self.recording, self.commands, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def read_config(self) -> Config:
+        """The resolved config of the run.
+
+        Raises
+        ------
+        RunDirectoryError
+            where the directory holds no run.
+        """
+        if not self.config.is_file():
+            raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.yaml")
+        return read_resolved(self.config)
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.path / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.path / "lock"
+
+    @property
+    def key(self) -> Path:
+        """The key of the HTTP interface."""
+        return self.path / "key"
+
+    @property
+    def recording(self) -> Path:
+        """Folder of the raw recording."""
+        return self.path / "recording"
+
+    @property
+    def journal(self) -> Path:
+        """The pattern journal."""
+        return self.path / "journal.bin"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def frame(self) -> Path:
+        """The latest frame."""
+        return self.path / "frame.npz"
+
+    @property
+    def commands(self) -> Path:
+        """Folder of the numbered commands."""
+        return self.path / "commands"
+
+    @property
+    def state(self) -> Path:
+        """Status of the run."""
+        return self.path / "state.json"
+
+    @property
+    def revision(self) -> Path:
+        """The newest revision of the maps."""
+        return self.path / "revision.npz"
+
+    @property
+    def patterns(self) -> Path:
+        """Normalised patterns, float32 (slice, angle, position, bin)."""
+        return self.path / "patterns.f4"
+
+    @property
+    def volume(self) -> Path:
+        """Live volume, float32 (slice, y, x, bin)."""
+        return self.path / "volume.f4"
+
+    @property
+    def results(self) -> Path:
+        """The final result."""
+        return self.path / "results.nxs"
+
+    @property
+    def published(self) -> Path:
+        """Which revision Tiled holds."""
+        return self.path / "published.json"
+
+    @property
+    def tiled(self) -> Path:
+        """Storage of the embedded Tiled."""
+        return self.path / "tiled"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs."""
+        return self.path / "logs"
