@@ -78,5 +78,10 @@ class RadialAxis:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {"unit": self.unit, "low": self.low, "high": self.high, "bins": self.bins,
-                "wavelength": self.wavelength}
+        return {
+            "unit": self.unit,
+            "low": self.low,
+            "high": self.high,
+            "bins": self.bins,
+            "wavelength": self.wavelength,
+        }

@@ -233,7 +233,9 @@ class Config(Section):
             raise ValueError(f"phases and regions: the name {twice[0]!r} is taken twice")
         crystalline = [p.name for p in self.phases if isinstance(p, CrystallinePhase)]
         if self.strain.phase is not None and self.strain.phase not in crystalline:
-            raise ValueError(f"strain.phase is {self.strain.phase!r}, which is not a crystalline phase of phases")
+            raise ValueError(
+                f"strain.phase is {self.strain.phase!r}, which is not a crystalline phase of phases"
+            )
         return self
 
     @property

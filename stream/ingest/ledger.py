@@ -1,0 +1,150 @@
+"""The ledger: what happened to every frame, in SQLite (WAL), written by ingest alone.
+
+received = integrated + duplicate + Σ rejected + Σ dropped + in_flight, where received counts image messages and
+undecodable ones. A row of `frames` says that the slot of that grid point holds a journalled pattern; row ids grow,
+so a reader that remembers the last one sees each frame once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+
+from stream.core.errors import Reject, StoreError
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS frames (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE, series TEXT NOT NULL,
+  frame INTEGER NOT NULL, monitor REAL, received REAL NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS counts (kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (kind, reason)) STRICT;
+CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameRow:
+    """One integrated frame; monitor is None where none is configured, NaN where it could not be read."""
+
+    slot: int
+    series: str
+    frame: int
+    monitor: float | None
+    received: float
+    id: int = 0
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The writing side. Changes gather in memory and reach the disk with `commit`."""
+
+    connection: sqlite3.Connection
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    integrated: int = 0
+    _rows: list[FrameRow] = field(default_factory=list)
+    _events: list[tuple[float, str]] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or create the ledger at `path`."""
+        try:
+            connection = sqlite3.connect(path, isolation_level=None)
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(SCHEMA)
+            ledger = cls(connection)
+            rows = connection.execute("SELECT kind, reason, n FROM counts").fetchall()
+            ledger.counts.update({(kind, reason): n for kind, reason, n in rows})
+            ledger.integrated = connection.execute("SELECT COUNT(*) FROM frames").fetchone()[0]
+        except sqlite3.Error as error:
+            raise StoreError(f"the ledger {path} cannot be opened: {error}") from error
+        return ledger
+
+    def add(self, row: FrameRow) -> None:
+        """Count a frame as integrated."""
+        self._rows.append(row)
+        self.integrated += 1
+
+    def duplicate(self) -> None:
+        """Count a frame whose grid point is taken."""
+        self.counts["duplicate", ""] += 1
+
+    def reject(self, reason: Reject) -> None:
+        """Count a message that cannot be used."""
+        self.counts["rejected", reason.value] += 1
+
+    def drop(self, reason: str) -> None:
+        """Count a good frame that was given up."""
+        self.counts["dropped", reason] += 1
+
+    def event(self, text: str) -> None:
+        """Note what a person should know: a gap, a restart, a stray series."""
+        self._events.append((time.time(), text))
+
+    @property
+    def accounted(self) -> int:
+        """Messages whose fate is known."""
+        return self.integrated + sum(self.counts.values())
+
+    def commit(self, **state: Any) -> None:
+        """Write rows, counts, events and `state` (JSON values) in one transaction."""
+        cursor = self.connection.cursor()
+        try:
+            cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany(
+                "INSERT OR REPLACE INTO frames (slot, series, frame, monitor, received) VALUES (?, ?, ?, ?, ?)",
+                [(r.slot, r.series, r.frame, r.monitor, r.received) for r in self._rows],
+            )
+            cursor.executemany(
+                "INSERT OR REPLACE INTO counts VALUES (?, ?, ?)",
+                [(kind, reason, n) for (kind, reason), n in self.counts.items()],
+            )
+            cursor.executemany("INSERT INTO events (time, text) VALUES (?, ?)", self._events)
+            cursor.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?)",
+                [(key, orjson.dumps(value).decode()) for key, value in state.items()],
+            )
+            cursor.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"the ledger cannot be written: {error}") from error
+        self._rows.clear()
+        self._events.clear()
+
+    def forget(self, slot: int) -> None:
+        """Take back a row whose pattern the journal cannot give."""
+        self.connection.execute("DELETE FROM frames WHERE slot = ?", (slot,))
+        self.integrated -= 1
+
+    def frames(self) -> dict[int, FrameRow]:
+        """Every integrated frame by slot."""
+        return {row.slot: row for row in read_rows(self.connection, after=0)}
+
+    def state(self) -> dict[str, Any]:
+        """The key-value state of the last commit."""
+        return read_state(self.connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+
+def read_rows(connection: sqlite3.Connection, after: int) -> list[FrameRow]:
+    """Rows with an id above `after`, in order."""
+    rows = connection.execute(
+        "SELECT id, slot, series, frame, monitor, received FROM frames WHERE id > ? ORDER BY id", (after,)
+    )
+    return [
+        FrameRow(id=i, slot=slot, series=series, frame=frame, monitor=monitor, received=received)
+        for i, slot, series, frame, monitor, received in rows
+    ]
+
+
+def read_state(connection: sqlite3.Connection) -> dict[str, Any]:
+    """The key-value state."""
+    return {key: orjson.loads(value) for key, value in connection.execute("SELECT key, value FROM state")}
