@@ -91,4 +91,5 @@ def visiting_order(
         steps[2] = np.where(line % 2 == 1, sizes[2] - 1 - steps[2], steps[2])
     at = {axis: indices[axis][steps[i]] for i, axis in enumerate(order)}
     shape = tuple(len(indices[axis]) for axis in ("slice", "angle", "position"))
-    return np.ravel_multi_index((at["slice"], at["angle"], at["position"]), shape).astype(np.int64)
+    slots = np.ravel_multi_index((at["slice"], at["angle"], at["position"]), shape)
+    return np.asarray(slots, dtype=np.int64)

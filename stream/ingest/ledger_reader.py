@@ -51,9 +51,7 @@ class LedgerReader:
         connection = self._connect()
         if connection is None:
             return []
-        return [
-            (time, text) for time, text in connection.execute("SELECT time, text FROM events ORDER BY id")
-        ]
+        return [(time, text) for time, text in connection.execute("SELECT time, text FROM events ORDER BY id")]
 
     def snapshot(self) -> LedgerSnapshot:
         """Counts and state of one commit."""
@@ -76,9 +74,7 @@ class LedgerReader:
             connection = sqlite3.connect(
                 f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
             )
-            has_tables = connection.execute(
-                "SELECT COUNT(*) FROM sqlite_master WHERE name = 'state'"
-            ).fetchone()[0]
+            has_tables = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'state'").fetchone()[0]
             if not has_tables:
                 connection.close()
                 return None

@@ -12,9 +12,9 @@ from stream.core.config.models import (
     PublishConfig,
     ReconstructionConfig,
     Region,
-    ScanConfig,
     StrainConfig,
 )
+from stream.core.config.scan import ScanConfig
 
 __all__ = [
     "AmorphousPhase",

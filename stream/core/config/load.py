@@ -70,9 +70,7 @@ def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
         for section in sections:
             inner = place.setdefault(section, {})
             if not isinstance(inner, dict):
-                raise ConfigError(
-                    f"the environment variable {name} names a key inside {section}, which is a value"
-                )
+                raise ConfigError(f"the environment variable {name} names a key inside {section}, which is a value")
             place = inner
         try:
             place[key] = yaml.safe_load(environment[name])

@@ -199,12 +199,12 @@ class Config(Section):
 
     scan: ScanConfig
     detector: DetectorConfig
-    monitors: list[dict[str, Any]] = []
+    monitors: list[dict[str, Any]] = Field(default=[])
     fluorescence: dict[str, Any] | None = None
     bluesky: BlueskyConfig = BlueskyConfig()
     integration: IntegrationConfig = IntegrationConfig()
-    regions: list[Region] = []
-    phases: list[Phase] = []
+    regions: list[Region] = Field(default=[])
+    phases: list[Phase] = Field(default=[])
     instrument: Path | None = None
     reconstruction: ReconstructionConfig = ReconstructionConfig()
     classification: ClassificationConfig = ClassificationConfig()
@@ -233,9 +233,7 @@ class Config(Section):
             raise ValueError(f"phases and regions: the name {twice[0]!r} is taken twice")
         crystalline = [p.name for p in self.phases if isinstance(p, CrystallinePhase)]
         if self.strain.phase is not None and self.strain.phase not in crystalline:
-            raise ValueError(
-                f"strain.phase is {self.strain.phase!r}, which is not a crystalline phase of phases"
-            )
+            raise ValueError(f"strain.phase is {self.strain.phase!r}, which is not a crystalline phase of phases")
         return self
 
     @property
