@@ -1,0 +1,1 @@
+"""Analyse: journal in, volumes, classes, phases and strain out."""

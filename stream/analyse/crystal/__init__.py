@@ -1,0 +1,1 @@
+"""Crystal structures, the instrument profile, and the whole-pattern fit of every voxel."""

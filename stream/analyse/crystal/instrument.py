@@ -1,0 +1,114 @@
+"""The instrument's line profile, as a line standard measured it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stream.core.axis import Unit
+from stream.core.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+Width = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class AxisOfRecord(BaseModel):
+    """The axis the standard was integrated on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    unit: Unit
+    low: float
+    high: float
+    bins: int = Field(gt=0)
+
+
+class Instrument(BaseModel):
+    """Voigt widths of the instrument along 2θ, bins not included.
+
+    σ² = w cos⁴2θ + u tan²θ  and  γ = y cos²2θ + x tanθ  (σ: standard deviation, γ: half width at half maximum, in
+    degrees of 2θ). The first term of each is a length on a flat detector seen from the sample, as pixel footprint and
+    beam size are (Δ2θ = Δr cos²2θ / L); the second is a spread in wavelength (Δ2θ = 2 tanθ Δλ/λ). Two parameters each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calibrant: str
+    wavelength: float = Field(gt=0, description="Å")
+    w: Width = Field(description="degrees²")
+    u: Width = Field(description="degrees²")
+    y: Width = Field(description="degrees")
+    x: Width = Field(description="degrees")
+    covariance: list[list[float]] = Field(description="of w, u, y, x")
+    valid: tuple[float, float] = Field(description="2θ of the first and the last line measured, degrees")
+    axis: AxisOfRecord
+
+    @model_validator(mode="after")
+    def _check(self) -> Instrument:
+        """Refuse a profile without width and a malformed covariance."""
+        if self.w + self.u + self.x + self.y <= 0:
+            raise ValueError("w, u, y and x are all 0: a line has no width")
+        covariance = np.asarray(self.covariance, dtype=np.float64)
+        if covariance.shape != (4, 4) or not np.all(np.isfinite(covariance)):
+            raise ValueError("covariance is not a finite 4 x 4 table")
+        return self
+
+    def widths(self, two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """σ and γ in radians at 2θ in radians."""
+        flat, tangent = _terms(two_theta)
+        sigma = np.sqrt(self.w * flat**2 + self.u * tangent**2)
+        return np.deg2rad(sigma), np.deg2rad(self.y * flat + self.x * tangent)
+
+    def extrapolated(self, two_theta: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Whether each 2θ (radians) lies outside the lines measured; the caller warns."""
+        degrees = np.rad2deg(np.asarray(two_theta, dtype=np.float64))
+        return np.asarray((degrees < self.valid[0]) | (degrees > self.valid[1]))
+
+    def variations(self) -> list[Instrument]:
+        """The instrument moved by 1σ along each principal axis of its covariance (those that move it)."""
+        values, vectors = np.linalg.eigh(np.asarray(self.covariance))
+        best = np.array([self.w, self.u, self.y, self.x])
+        moved = []
+        for value, vector in zip(values, vectors.T, strict=True):
+            step = np.sqrt(max(value, 0.0)) * vector
+            up, down = np.maximum(best + step, 0), np.maximum(best - step, 0)
+            further = up if np.linalg.norm(up - best) >= np.linalg.norm(down - best) else down
+            if np.any(further != best) and further.sum() > 0:
+                moved.append(self.model_copy(update=dict(zip("wuyx", map(float, further), strict=True))))
+        return moved
+
+
+def _terms(two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
+    angle = np.asarray(two_theta, dtype=np.float64)
+    return np.cos(angle) ** 2, np.tan(angle / 2)
+
+
+def load_instrument(path: str | Path) -> Instrument:
+    """Read what `save_instrument` wrote.
+
+    Raises
+    ------
+    ConfigError
+        If the file is missing, is no YAML, or a key is wrong; the message names the key.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"instrument {str(path)!r} cannot be read: {error}") from error
+    try:
+        return Instrument.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"])) or "the file"
+        raise ConfigError(f"instrument {str(path)!r}: {key}: {first['msg']}") from error
+
+
+def save_instrument(instrument: Instrument, path: str | Path) -> None:
+    """Write an instrument as YAML."""
+    text = yaml.safe_dump(instrument.model_dump(mode="json"), sort_keys=False)
+    Path(path).write_text(text, encoding="utf-8")

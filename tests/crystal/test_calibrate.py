@@ -1,0 +1,131 @@
+"""The instrument profile from synthetic and recorded line standards."""
+
+from pathlib import Path
+
+import fabio
+import numpy as np
+import pyFAI
+import pytest
+import yaml
+from scipy.special import voigt_profile
+
+from stream.analyse.crystal.calibrate import calibrate
+from stream.analyse.crystal.instrument import Instrument, load_instrument, save_instrument
+from stream.analyse.crystal.structure import load_structure
+from stream.core.axis import RadialAxis
+from stream.core.errors import ConfigError, FitError
+
+AXIS = RadialAxis("2th_deg", 2.0, 32.0, 1500, 0.5)
+W, U, Y, X = 1.6e-4, 4e-4, 4e-3, 1.2e-2
+
+
+def standard(fine: int = 32, shift: float = 0.0) -> np.ndarray:
+    """A LaB6 pattern on a grid `fine` times finer, averaged over the bins; widths as in `Instrument`."""
+    edges = np.linspace(AXIS.low, AXIS.high, AXIS.bins * fine + 1)
+    grid = (edges[1:] + edges[:-1]) / 2
+    lines = load_structure("lab6").reflections(0.5 / (2 * np.sin(np.deg2rad(40) / 2)))
+    pattern = 0.02 * lines.intensity(0.5).max() * (1 + 0.3 * np.cos(grid / 12))
+    for position, intensity in zip(np.rad2deg(lines.two_theta(0.5)), lines.intensity(0.5), strict=True):
+        flat, tangent = np.cos(np.deg2rad(position)) ** 2, np.tan(np.deg2rad(position) / 2)
+        sigma, gamma = np.sqrt(W * flat**2 + U * tangent**2), Y * flat + X * tangent
+        pattern += intensity * voigt_profile(grid - position - shift, sigma, gamma)
+    return pattern.reshape(AXIS.bins, fine).mean(axis=1)
+
+
+def test_widths_are_recovered() -> None:
+    pattern = standard(shift=0.004)
+    found = calibrate(AXIS, pattern, pattern, load_structure("lab6"))
+    truth = found.model_copy(update={"w": W, "u": U, "y": Y, "x": X})
+    angles = np.deg2rad([6.0, 12.0, 20.0, 30.0])
+    for ours, true in zip(found.widths(angles), truth.widths(angles), strict=True):
+        np.testing.assert_allclose(ours, true, rtol=5e-3)
+
+
+def test_errors_cover_poisson_noise() -> None:
+    rng = np.random.default_rng(5)
+    clean = standard()
+    clean *= 3e4 / clean.max()
+    pulls = []
+    for _ in range(12):
+        counts = rng.poisson(clean).astype(float)
+        found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"))
+        errors = np.sqrt(np.diag(found.covariance))
+        pulls.append((np.array([found.w, found.u, found.y, found.x]) - [W, U, Y, X]) / errors)
+    assert 0.5 < np.std(pulls) < 1.6
+
+
+def test_recorded_standard(shared_data: Path) -> None:
+    """Its detector has 75 µm pixels at 100 mm: their footprint alone has σ = 0.0124 degrees."""
+    folder = shared_data / "scan"
+    settings = yaml.safe_load((folder / "config.yaml").read_text())["integration"]
+    geometry = pyFAI.load(str(folder / "detector.poni"))
+    low, high = settings["range"]
+    result = geometry.integrate1d_ng(
+        fabio.open(str(folder / "lab6.edf")).data.astype(float),
+        settings["bins"],
+        unit=settings["unit"],
+        radial_range=(low, high),
+        mask=fabio.open(str(folder / "mask.edf")).data != 0,
+        polarization_factor=settings["polarization"],
+        method=("no", "csr", "cython"),
+        error_model="poisson",
+    )
+    axis = RadialAxis("2th_deg", low, high, settings["bins"], geometry.wavelength * 1e10)
+    found = calibrate(axis, result.intensity, result.sigma**2, load_structure("lab6"))
+    sigma, _ = found.widths(np.deg2rad([10.0, 20.0]))
+    assert np.all(np.rad2deg(sigma) > 0.95 * 0.0124 * np.cos(np.deg2rad([10.0, 20.0])) ** 2)
+    assert np.all(np.rad2deg(sigma) < 0.02)
+    assert found.valid == pytest.approx((9.777, 19.627), abs=2e-3)
+    np.testing.assert_array_equal(found.extrapolated(np.deg2rad([8.6, 15.0, 21.0])), [True, False, True])
+
+
+def test_too_few_lines() -> None:
+    axis = RadialAxis("2th_deg", 2.0, 10.5, 500, 0.5)
+    pattern = standard()[: int(8.5 / AXIS.step)]
+    axis = RadialAxis("2th_deg", 2.0, 2.0 + pattern.size * AXIS.step, pattern.size, 0.5)
+    with pytest.raises(FitError, match=r"of the 2 lines of lab6 .* needs 3"):
+        calibrate(axis, pattern, pattern, load_structure("lab6"))
+
+
+@pytest.mark.parametrize("level", [1.0, np.nan])
+def test_no_lines(level: float) -> None:
+    flat = np.full(AXIS.bins, level)
+    with pytest.raises(FitError):
+        calibrate(AXIS, flat, flat, load_structure("lab6"))
+
+
+def good() -> dict[str, object]:
+    axis = {"unit": "2th_deg", "low": 2.0, "high": 30.0, "bins": 1000}
+    widths = {"w": 1e-4, "u": 0.0, "y": 1e-3, "x": 0.0}
+    covariance = (np.eye(4) * 1e-10).tolist()
+    return dict(widths, calibrant="lab6", wavelength=0.5, covariance=covariance, valid=(3.0, 29.0), axis=axis)
+
+
+def test_instrument_survives_its_file(tmp_path: Path) -> None:
+    instrument = Instrument.model_validate(good())
+    save_instrument(instrument, tmp_path / "i.yaml")
+    assert load_instrument(tmp_path / "i.yaml") == instrument
+    assert len(instrument.variations()) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"w": -1.0}, "w"),
+        ({"wavelength": 0}, "wavelength"),
+        ({"covariance": [[1.0]]}, "covariance"),
+        ({"axis": {"unit": "mm", "low": 0, "high": 1, "bins": 5}}, "axis.unit"),
+        ({"colour": 1}, "colour"),
+        ({"w": 0.0, "y": 0.0}, "width"),
+    ],
+)
+def test_wrong_instrument_names_the_key(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    path = tmp_path / "i.yaml"
+    path.write_text(yaml.safe_dump({**good(), "valid": [3.0, 29.0], **change}))
+    with pytest.raises(ConfigError, match=named):
+        load_instrument(path)
+
+
+def test_missing_instrument(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
+        load_instrument(tmp_path / "absent.yaml")

@@ -1,0 +1,97 @@
+"""Structures against composition, density and published intensity ratios."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.analyse.crystal.lattice import Lattice, cell_of, reciprocal_metric, volume_of
+from stream.analyse.crystal.structure import BUNDLED, load_structure
+from stream.core.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("name", "density"),
+    [("ceo2", 7.214), ("lab6", 4.711), ("si", 2.329), ("rocksalt", 6.807), ("lnmo-spinel", 4.447)],
+)
+def test_density(name: str, density: float) -> None:
+    assert load_structure(name).density == pytest.approx(density, abs=2e-3)
+
+
+@pytest.mark.parametrize(("name", "volume"), [("nmc622", 101.925), ("llnmo", 202.01)])
+def test_published_cell_volume(name: str, volume: float) -> None:
+    assert load_structure(name).volume == pytest.approx(volume, abs=5e-3)
+
+
+def test_cell_mass_is_the_formula_times_z() -> None:
+    formula = 6.94 + 0.6 * 58.693 + 0.2 * 54.938 + 0.2 * 58.933 + 2 * 15.999
+    assert load_structure("nmc622").cell_mass == pytest.approx(3 * formula, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "wavelength", "d_of_line", "ratios"),
+    [
+        ("nmc622", 0.6199, [4.745, 2.453, 2.3726, 2.3504, 2.040], [100, 44, 6, 16, 82]),
+        ("lnmo-spinel", 0.6199, [4.718, 2.464, 2.359, 2.043], [100, 50, 12, 61]),
+        ("ceo2", 12.39842 / 71, [3.1243, 2.7058, 1.9133], [100, 29, 60]),
+    ],
+)
+def test_intensity_ratios(name: str, wavelength: float, d_of_line: list[float], ratios: list[float]) -> None:
+    lines = load_structure(name).reflections(1.5)
+    intensity = lines.intensity(wavelength)
+    found = np.array([intensity[np.argmin(np.abs(lines.d - d))] for d in d_of_line])
+    assert 100 * found / found[0] == pytest.approx(ratios, abs=0.6)
+
+
+def test_sets_that_share_a_d_stay_apart_with_their_own_multiplicity() -> None:
+    lines = load_structure("lnmo-spinel").reflections(1.5, 1.6)
+    pair = np.isclose(lines.d, 8.172 / np.sqrt(27))
+    assert sorted(lines.multiplicity[pair]) == [8, 24]  # 333 and 511
+
+
+def test_extinct_lines_are_left_out() -> None:
+    d = load_structure("si").reflections(1.0).d
+    assert not np.any(np.isclose(d, 5.4311 / 2))  # 200 of diamond
+
+
+def test_reflections_are_complete() -> None:
+    """Σ of multiplicities = all lattice points of the sphere: the primitive cell extinguishes none."""
+    lab6 = load_structure("lab6")
+    grid = np.stack(np.meshgrid(*[np.arange(-6, 7)] * 3), axis=-1).reshape(-1, 3)
+    d_min = 4.1569 / np.sqrt(30.5)
+    inside = (np.sum(grid**2, axis=1) <= 30) & np.any(grid != 0, axis=1)
+    assert lab6.reflections(d_min).multiplicity.sum() == inside.sum()
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_metric_parameters_return_the_cell(name: str) -> None:
+    structure = load_structure(name)
+    lattice = structure.lattice
+    np.testing.assert_allclose(lattice.cell(lattice.parameters(structure.cell)), structure.cell, rtol=1e-12)
+
+
+def test_triclinic_metric() -> None:
+    cell = [3.1, 4.2, 5.3, 81.0, 95.0, 103.0]
+    np.testing.assert_allclose(cell_of(reciprocal_metric(cell)), cell, rtol=1e-12)
+    lattice = Lattice("triclinic")
+    d = 1 / np.sqrt(lattice.rows(np.array([[0, 0, 1]])) @ lattice.parameters(cell))
+    area = 3.1 * 4.2 * np.sin(np.deg2rad(103.0))
+    assert d[0] == pytest.approx(float(volume_of(cell)) / area, rel=1e-12)
+
+
+def test_a_file_is_as_good_as_a_name(shared_data: Path) -> None:
+    path = shared_data / "cif" / "NMC622_R-3m.cif"
+    assert load_structure(path).cell == load_structure("nmc622").cell
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(ConfigError, match="'nmc811' is neither a file nor one of nmc622"):
+        load_structure("nmc811")
+
+
+@pytest.mark.parametrize("text", ["", "not a cif", "data_x\n_cell_length_a 4\n"])
+def test_useless_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.cif"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"broken\.cif"):
+        load_structure(path)
