@@ -1,0 +1,118 @@
+"""A child of the supervisor: `python -m stream.service.child NAME DIRECTORY`.
+
+It ends when it is told to (SIGTERM) and when the supervisor is gone: the pipe that the supervisor keeps open
+reads end-of-file, and on Linux the kernel sends SIGTERM besides.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from stream.core.config import Config
+from stream.core.errors import BraggstreamError
+from stream.core.rundir import RunDirectory
+
+NICE = {"ingest": 0, "analyse": 5, "publish": 3, "tiled": 3}
+LIFELINE = "BRAGGSTREAM_LIFELINE"
+REPLAY = "BRAGGSTREAM_REPLAY"
+GRACE = 1.5
+PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger()
+
+
+def run_child(name: str, directory: RunDirectory) -> None:
+    """Run the process `name` until it is told to stop."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    watch_supervisor(stop)
+    os.nice(NICE[name])
+    {"ingest": _ingest, "analyse": _analyse, "publish": _publish, "tiled": _tiled}[name](directory, stop)
+
+
+def watch_supervisor(stop: threading.Event) -> None:
+    """Stop when the supervisor dies; leave for good when stopping takes too long."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    lifeline = int(os.environ[LIFELINE])
+
+    def wait() -> None:
+        os.read(lifeline, 1)
+        stop.set()
+        threading.Event().wait(GRACE)
+        os._exit(1)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
+def _ingest(directory: RunDirectory, stop: threading.Event) -> None:
+    from stream.ingest.process import Replay, run_ingest
+
+    path, _, speed = os.environ.get(REPLAY, "").rpartition("|")
+    replay = Replay(Path(path), float(speed) if speed != "max" else None) if path else None
+    run_ingest(directory, stop, replay)
+
+
+def _analyse(directory: RunDirectory, stop: threading.Event) -> None:
+    from stream.analyse.process import run_analyse
+
+    run_analyse(directory, stop)
+
+
+def _publish(directory: RunDirectory, stop: threading.Event) -> None:
+    from stream.dashboard.process import run_publish
+    from stream.service.keys import tiled_key
+
+    config = directory.read_config()
+    run_publish(directory, config, stop, key=directory.key.read_text(), tiled_key=tiled_key(config, directory))
+
+
+def _tiled(directory: RunDirectory, stop: threading.Event) -> None:
+    from stream.publish.server import serve_tiled
+    from stream.service.keys import tiled_key
+
+    config: Config = directory.read_config()
+    serve_tiled(directory, "127.0.0.1", config.tiled_port, tiled_key(config, directory))
+
+
+def configure_logging() -> None:
+    """One JSON line an event, on standard output, which the supervisor points at the log file."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Exit with the error's own code, the sentence left beside the log for the supervisor."""
+    name, path = arguments
+    directory = RunDirectory(Path(path))
+    faulthandler.enable()
+    configure_logging()
+    run: Callable[[str, RunDirectory], None] = run_child
+    try:
+        run(name, directory)
+    except BraggstreamError as error:
+        log.error("child.failed", child=name, error=str(error))
+        (directory.logs / f"{name}.error").write_text(str(error))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+"""Who may touch a run directory: one process set, and only a run that can go on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from stream.core.config import Config, read_resolved
+from stream.core.errors import RunDirectoryError
+from stream.core.files import read_json
+from stream.core.lifecycle import CLOSED, Status
+from stream.core.rundir import RunDirectory
+
+LOCK_WAIT = 5.0
+FIXED_SECTIONS = ("scan", "detector", "integration")
+
+
+def take_lock(directory: RunDirectory, wait: float = LOCK_WAIT) -> int:
+    """Lock the directory for this process and its children; returns the descriptor that holds the lock.
+
+    The lock goes with the descriptor: it is free when the last process of the set is gone.
+    """
+    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(descriptor)
+                raise RunDirectoryError(f"{directory.path} is in use by another run") from None
+            time.sleep(0.05)
+        else:
+            return descriptor
+
+
+def prepare(directory: RunDirectory, config: Config) -> int:
+    """Create the directory, or take it up again; returns the lock's descriptor.
+
+    Raises
+    ------
+    RunDirectoryError
+        when it is busy, finished, holds another scan, or is no run directory at all.
+    """
+    if directory.path.exists():
+        if not directory.path.is_dir():
+            raise RunDirectoryError(f"{directory.path} is a file, not a directory")
+        if not directory.config.exists() and any(path.name != "lock" for path in directory.path.iterdir()):
+            raise RunDirectoryError(f"{directory.path} is not empty and holds no run; nothing in it was touched")
+    directory.path.mkdir(parents=True, exist_ok=True)
+    descriptor = take_lock(directory)
+    try:
+        if directory.config.exists():
+            check_resume(directory, config)
+    except RunDirectoryError:
+        os.close(descriptor)
+        raise
+    directory.create()
+    return descriptor
+
+
+def check_resume(directory: RunDirectory, config: Config) -> None:
+    """Refuse to go on with a finished run or another scan."""
+    status = read_status(directory)
+    if status in CLOSED:
+        raise RunDirectoryError(f"{directory.path} holds a run that is {status}; give another --output")
+    before = read_resolved(directory.config).model_dump(mode="json")
+    now = config.model_dump(mode="json")
+    for section in FIXED_SECTIONS:
+        for key, old, new in differences(before[section], now[section], section):
+            raise RunDirectoryError(
+                f"{directory.path} was begun with {key} = {old!r}, the config says {new!r}; "
+                "a resumed run keeps scan, detector and integration"
+            )
+
+
+def differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any]]:
+    """Leaves in which two plain values differ: (key, before, now)."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for name in {**before, **now}:
+            yield from differences(before.get(name), now.get(name), f"{key}.{name}")
+    elif before != now:
+        yield key, before, now
+
+
+def read_status(directory: RunDirectory) -> Status:
+    """The status that analyse stored, `waiting` before it did."""
+    state = read_json(directory.state)
+    return Status(state["status"]) if state else Status.WAITING
+
+
+def first_free(parent: Path, name: str) -> Path:
+    """The first of name-1, name-2, … that does not exist."""
+    n = 1
+    while (parent / f"{name}-{n}").exists():
+        n += 1
+    return parent / f"{name}-{n}"

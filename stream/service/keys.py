@@ -1,0 +1,57 @@
+"""Keys: from the environment, or made at start; never in the config that is stored, a log or a URL's path."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+
+from stream.core.config import Config
+from stream.core.errors import ConfigError
+from stream.core.rundir import RunDirectory
+
+
+def configured_key(value: str, name: str) -> str | None:
+    """The key that ``env:NAME`` points at, None when the variable is unset.
+
+    Raises
+    ------
+    ConfigError
+        when the config holds a key itself.
+    """
+    if not value.startswith("env:"):
+        raise ConfigError(f"{name} must be env:NAME, so that no key is stored in a config or a result")
+    return os.environ.get(value.removeprefix("env:")) or None
+
+
+def make_key(config: Config, directory: RunDirectory) -> str:
+    """The dashboard's key, kept in DIR/key with mode 0600.
+
+    Raises
+    ------
+    ConfigError
+        on a bind other than loopback without a key of the user's own.
+    """
+    key = configured_key(config.dashboard.api_key, "dashboard.api_key")
+    if key is None:
+        if not config.dashboard.loopback:
+            variable = config.dashboard.api_key.removeprefix("env:")
+            raise ConfigError(
+                f"dashboard.host is {config.dashboard.host!r}, which others can reach: set a key in {variable}"
+            )
+        key = directory.key.read_text() if directory.key.exists() else secrets.token_hex(24)
+    descriptor = os.open(directory.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(key)
+    return key
+
+
+def tiled_key(config: Config, directory: RunDirectory) -> str:
+    """The key that writes to Tiled: the facility's from the environment, else one of the run's own.
+
+    Tiled takes letters and digits only, so the run's own is a hash of DIR/key.
+    """
+    key = configured_key(config.publish.api_key, "publish.api_key")
+    if config.publish.tiled != "embedded":
+        return key or ""
+    return hashlib.sha256(b"tiled:" + directory.key.read_bytes()).hexdigest()

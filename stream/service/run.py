@@ -1,0 +1,165 @@
+"""The life of one run: directory, children, the wait for its end, the exit code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.core.commands import read_commands
+from stream.core.config import Config, write_resolved
+from stream.core.errors import BraggstreamError, ScanIncomplete, UnavailableError
+from stream.core.files import read_json, write_json
+from stream.core.lifecycle import CLOSED, Happening, Status, advance
+from stream.core.rundir import RunDirectory
+from stream.service.child import REPLAY
+from stream.service.guard import prepare, read_status
+from stream.service.keys import make_key
+from stream.service.supervisor import Supervisor
+
+PORT_WAIT = 5.0
+PUBLISH_WAIT = 60.0  # how long --once waits for a Tiled that is away
+TICK = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where a person finds the run."""
+
+    dashboard: str
+    tiled: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What to run; recording takes the place of the socket, speed is its pace (None: as fast as it goes)."""
+
+    config: Config
+    output: Path
+    once: bool = False
+    recording: Path | None = None
+    speed: float | None = None
+
+
+def run(job: Job, announce: Callable[[Addresses], None], stop: threading.Event | None = None) -> Status:
+    """Run until the final maps are stored (`once`) or a signal comes; returns the status reached.
+
+    Raises
+    ------
+    BraggstreamError
+        the tree's own errors, with their exit codes; ScanIncomplete when frames are missing at the end.
+    """
+    stop = stop or stop_on_signals()
+    directory = RunDirectory(job.output.resolve())
+    lock = prepare(directory, job.config)
+    try:
+        key = make_key(job.config, directory)
+        ports = [job.config.dashboard.port]
+        if job.config.publish.tiled == "embedded":
+            ports.append(job.config.tiled_port)
+        wait_for_ports(job.config.dashboard.host, ports)
+        write_resolved(job.config, directory.config)
+        if job.recording is not None:
+            copy_commands(job.recording, directory)
+        announce(addresses(job.config, key))
+        supervise(job, directory, lock, stop)
+    finally:
+        os.close(lock)
+    status = read_status(directory)
+    if status not in CLOSED:
+        raise ScanIncomplete(f"the run in {directory.path} is {status}: the scan is not complete")
+    return status
+
+
+def supervise(job: Job, directory: RunDirectory, lock: int, stop: threading.Event) -> None:
+    """Tend the children until the run is over."""
+    names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
+    environment = {}
+    if job.recording is not None:
+        environment[REPLAY] = f"{job.recording.resolve()}|{job.speed or 'max'}"
+    supervisor = Supervisor(directory, names, lock, environment)
+    stored_at: float | None = None
+    try:
+        supervisor.start()
+        while not stop.wait(TICK):
+            supervisor.tend()
+            if job.once and read_status(directory).final:
+                stored_at = stored_at or time.monotonic()
+                if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
+                    break
+    except BraggstreamError:
+        supervisor.stop()
+        fail(directory)
+        raise
+    supervisor.stop()
+
+
+def fail(directory: RunDirectory) -> None:
+    """Mark a run whose processes cannot go on; its writer is gone, so nobody else writes the state."""
+    state = read_json(directory.state) or {"status": Status.WAITING}
+    if Status(state["status"]) not in CLOSED:
+        write_json(directory.state, {**state, "status": advance(Status(state["status"]), Happening.FAILURE)})
+
+
+def is_published(directory: RunDirectory) -> bool:
+    """True when Tiled holds the final revision."""
+    state, published = read_json(directory.state), read_json(directory.published)
+    return bool(state and published and published["final"] and published["revision"] >= state["revision"])
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def wait_for_ports(host: str, ports: list[int]) -> None:
+    """Wait until every port is free.
+
+    Raises
+    ------
+    UnavailableError
+        naming the port that is not.
+    """
+    deadline = time.monotonic() + PORT_WAIT
+    for port in ports:
+        while not is_free(host, port):
+            if time.monotonic() > deadline:
+                raise UnavailableError(f"port {port} on {host} is taken by another program")
+            time.sleep(0.1)
+
+
+def is_free(host: str, port: int) -> bool:
+    """True when a server could listen there."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def addresses(config: Config, key: str) -> Addresses:
+    """Links for a person; the key travels behind the #, which browsers do not send."""
+    host = f"[{config.dashboard.host}]" if ":" in config.dashboard.host else config.dashboard.host
+    tiled = config.publish.tiled
+    if tiled == "embedded":
+        tiled = f"http://127.0.0.1:{config.tiled_port}"
+    return Addresses(dashboard=f"http://{host}:{config.dashboard.port}/#key={key}", tiled=tiled)
+
+
+def copy_commands(recording: Path, directory: RunDirectory) -> None:
+    """Commands are part of a recorded run, but for those that ended it."""
+    for command in read_commands(recording / "commands") if recording.is_dir() else []:
+        if command.kind not in {"finish", "abort"}:
+            name = f"{command.number:06d}.json"
+            shutil.copyfile(recording / "commands" / name, directory.commands / name)

@@ -1,0 +1,127 @@
+"""The supervisor: starts the processes of a run, starts a dead one again, ends them together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from stream.core.errors import BraggstreamError, UnavailableError, UsageError
+from stream.core.rundir import RunDirectory
+from stream.service.child import LIFELINE
+
+BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
+FLAPPING = 8  # deaths within a minute that end the run
+DRAIN = 3.5  # seconds that the children have to end by themselves
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Child:
+    """One process of the set."""
+
+    name: str
+    process: subprocess.Popen[bytes] | None = None
+    deaths: list[float] = field(default_factory=list)
+    restart_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The process set of one run directory.
+
+    The children hold the read end of a pipe whose write end only the supervisor has, and the lock's descriptor:
+    when the supervisor is killed they see end-of-file, and the directory stays locked until the last one is gone.
+    """
+
+    directory: RunDirectory
+    names: tuple[str, ...]
+    lock: int
+    environment: dict[str, str]
+    _children: list[Child] = field(init=False)
+    _lifeline: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing runs yet."""
+        self._children = [Child(name) for name in self.names]
+        self._lifeline = os.pipe()
+
+    def start(self) -> None:
+        """Start every child."""
+        for child in self._children:
+            self._spawn(child)
+
+    def tend(self) -> None:
+        """Start dead children again.
+
+        Raises
+        ------
+        BraggstreamError
+            when a child says that it never can run, or dies again and again.
+        """
+        for child in self._children:
+            if child.process is None:
+                if time.monotonic() >= child.restart_at:
+                    self._spawn(child)
+            elif child.process.poll() is not None:
+                self._bury(child, child.process.returncode)
+
+    def stop(self) -> None:
+        """End every child: SIGTERM, then, after a while, SIGKILL; ingest first, so that nothing is left behind."""
+        living = [child.process for child in self._children if child.process is not None]
+        for process in living:
+            process.terminate()
+        deadline = time.monotonic() + DRAIN
+        for process in living:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                log.warning("supervisor.killed", pid=process.pid)
+                process.kill()
+                process.wait()
+        for descriptor in self._lifeline:
+            os.close(descriptor)
+
+    def _spawn(self, child: Child) -> None:
+        read_end = self._lifeline[0]
+        (self.directory.logs / f"{child.name}.error").unlink(missing_ok=True)
+        with (self.directory.logs / f"{child.name}.log").open("ab") as output:
+            child.process = subprocess.Popen(
+                [sys.executable, "-m", "stream.service.child", child.name, str(self.directory.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **self.environment, LIFELINE: str(read_end)},
+                pass_fds=(read_end, self.lock),
+                start_new_session=True,
+            )
+
+    def _bury(self, child: Child, code: int) -> None:
+        now = time.monotonic()
+        child.process = None
+        child.deaths = [death for death in child.deaths if now - death < 60] + [now]
+        child.restart_at = now + BACKOFF[min(len(child.deaths), len(BACKOFF)) - 1]
+        log.warning("supervisor.died", child=child.name, code=code, deaths=len(child.deaths))
+        sentence = self._last_words(child)
+        if code == UsageError.exit_code and sentence:
+            raise UsageError(sentence)
+        if code == UnavailableError.exit_code and sentence:
+            raise UnavailableError(sentence)
+        if len(child.deaths) >= FLAPPING:
+            raise BraggstreamError(
+                sentence or f"the process {child.name} died {FLAPPING} times in a minute; see {self._log_of(child)}"
+            )
+
+    def _last_words(self, child: Child) -> str:
+        try:
+            return (self.directory.logs / f"{child.name}.error").read_text()
+        except FileNotFoundError:
+            return ""
+
+    def _log_of(self, child: Child) -> str:
+        return str(self.directory.logs / f"{child.name}.log")
