@@ -1,0 +1,1 @@
+"""From sinograms to a pattern in each voxel; arrays in, arrays out."""
