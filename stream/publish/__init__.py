@@ -1,0 +1,1 @@
+"""Publish: the maps of a run in Tiled."""

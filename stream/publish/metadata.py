@@ -1,0 +1,104 @@
+"""The metadata of a run: what the Tiled container and the page say about it."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+
+from stream import __version__
+from stream.core.config import Config
+from stream.core.lifecycle import Status
+from stream.core.revision import Revision
+from stream.ingest.ledger_reader import LedgerSnapshot
+
+FROM_ANALYSE = (
+    "center_um",
+    "center_from",
+    "iterations",
+    "residual",
+    "residual_trace",
+    "frames_used",
+    "classes",
+    "model",
+    "units",
+    "strain",
+)
+LIBRARIES = ("numpy", "numba", "pyFAI", "gemmi", "onnxruntime", "tiled")
+
+
+def run_metadata(config: Config, revision: Revision | None, snapshot: LedgerSnapshot) -> dict[str, Any]:
+    """The container's metadata as plain JSON values (NaN is None), without any key of the config.
+
+    Parameters
+    ----------
+    revision
+        What analyse says, its times in Unix seconds; None before the first revision.
+    snapshot
+        The ledger, at the same commit or a later one.
+    """
+    told = dict(revision.metadata) if revision else {}
+    frames = {**snapshot.frames, "no_beam": told.get("no_beam", [])}
+    metadata: dict[str, Any] = {
+        "status": run_status(told.get("status"), snapshot.state["phase"]),
+        "revision": revision.number if revision else 0,
+        "sample": config.scan.sample,
+        "frames": frames,
+        "fluorescence_frames": None,
+        **{key: told.get(key) for key in FROM_ANALYSE},
+        "bluesky_uid": None,
+        "config": public_config(config),
+        "software": software(),
+        "started": told.get("started", snapshot.state.get("started")),
+        "updated": max((t for t in (told.get("updated"), snapshot.state.get("updated")) if t), default=None),
+    }
+    plain: dict[str, Any] = to_plain(metadata)
+    return plain
+
+
+def run_status(told: str | None, phase: str) -> Status:
+    """The status that analyse told, moved on where ingest (waiting | acquiring | ended) is ahead of it.
+
+    A final status comes from analyse alone: it says that the final maps are stored.
+    """
+    status = Status(told or Status.WAITING)
+    if status is Status.WAITING and phase != "waiting":
+        status = Status.ACQUIRING
+    if status is Status.ACQUIRING and phase == "ended":
+        status = Status.FINISHING
+    return status
+
+
+def public_config(config: Config) -> dict[str, Any]:
+    """The config without keys, and without what a URL may carry of them."""
+    values = config.model_dump(mode="json")
+    for section in ("publish", "dashboard"):
+        del values[section]["api_key"]
+    values["publish"]["tiled"] = public_url(config.publish.tiled)
+    return values
+
+
+def public_url(url: str) -> str:
+    """A URL without user, password and query."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+@cache
+def software() -> dict[str, str]:
+    """Versions of this package and of the libraries that the numbers depend on."""
+    versions = {"braggstream": __version__}
+    for name in LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions
+
+
+def to_plain(values: Any) -> Any:
+    """The same in plain JSON values: numpy scalars and arrays resolved, NaN and infinity None."""
+    return orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
