@@ -226,3 +226,11 @@ def test_mask_that_does_not_fit_is_refused_when_it_is_read() -> None:
 def test_unknown_format_is_a_config_error() -> None:
     with pytest.raises(ConfigError, match=r"detector\.format is 'bsread'"):
         decoder_for("bsread")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("tag", [2, 4, 5, 28, 29, 30, 35, 36, 258, 260, 43000])
+def test_no_cbor_tag_is_evaluated(tag: int) -> None:
+    """A bigfloat of 2**1,000,000,000, a pattern to compile, a cycle: kept as the numbers that were sent."""
+    start = decode(v2_message("start", user_data={"x": cbor2.CBORTag(tag, [1_000_000_000, 3])}))
+    assert isinstance(start, SeriesStart)
+    assert start.appendix == {"x": [1_000_000_000, 3]}
