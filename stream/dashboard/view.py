@@ -1,0 +1,118 @@
+"""The reading side of the run directory: what a request may ask for, always from one revision."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.config import Config
+from stream.core.errors import StoreError
+from stream.core.revision import Revision, read_revision
+from stream.core.rundir import RunDirectory
+from stream.core.scan import ScanGrid
+from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
+from stream.publish.metadata import run_metadata
+
+STALE_RATE = 5.0
+"""Seconds after which a rate that ingest told says nothing any more."""
+
+
+@dataclass(slots=True)
+class RunView:
+    """A run as readers see it; safe to ask from many threads."""
+
+    directory: RunDirectory
+    config: Config
+    grid: ScanGrid = field(init=False)
+    _ledger: LedgerReader = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _stamp: tuple[int, int] | None = None
+    _revision: Revision | None = None
+
+    def __post_init__(self) -> None:
+        """Nothing is read yet."""
+        self.grid = ScanGrid.from_config(self.config.scan)
+        self._ledger = LedgerReader(self.directory.ledger, self.grid)
+
+    @property
+    def scan(self) -> str:
+        """Name of the scan."""
+        return self.config.scan.name
+
+    def revision(self) -> Revision | None:
+        """The newest revision, read again only when the file was replaced."""
+        with self._lock:
+            stamp = _stamp(self.directory.revision)
+            if stamp != self._stamp:
+                self._revision = read_revision(self.directory.revision)
+                self._stamp = stamp
+            return self._revision
+
+    def snapshot(self) -> LedgerSnapshot:
+        """The ledger as of its last commit."""
+        with self._lock:
+            return self._ledger.snapshot()
+
+    def events(self) -> list[tuple[float, str]]:
+        """What ingest noted, oldest first."""
+        with self._lock:
+            return self._ledger.events()
+
+    def status(self) -> dict[str, Any]:
+        """The run's metadata with rates, latency, remaining time and ages in seconds."""
+        revision, snapshot, now = self.revision(), self.snapshot(), time.time()
+        state = snapshot.state
+        fresh = now - state.get("updated", 0.0) < STALE_RATE
+        rate = state.get("rate") if fresh else None
+        missing = snapshot.frames["missing"]
+        return {
+            **run_metadata(self.config, revision, snapshot),
+            "scan": self.scan,
+            "rate": rate,
+            "latency": state.get("latency") if fresh else None,
+            "eta": missing / rate if rate and missing else None,
+            "update_age": self._age(now),
+            "time": now,
+            "grid": {"slices": self.grid.slices, "positions": len(self.grid.positions), "step": abs(self.grid.step)},
+        }
+
+    def _age(self, now: float) -> float | None:
+        try:
+            return max(0.0, now - self.directory.revision.stat().st_mtime)
+        except FileNotFoundError:
+            return None
+
+    def voxel_pattern(self, place: tuple[int, int, int], bins: int) -> npt.NDArray[np.float32] | None:
+        """The pattern of voxel (slice, y, x), shape (bins,); None while the live volume does not hold it."""
+        count = len(self.grid.positions)
+        index = int(np.ravel_multi_index(place, (len(self.grid.slices), count, count)))
+        try:
+            pattern = np.fromfile(self.directory.volume, dtype="<f4", count=bins, offset=index * bins * 4)
+        except FileNotFoundError:
+            return None
+        return pattern if pattern.size == bins else None
+
+    def frame(self) -> dict[str, Any] | None:
+        """The latest detector frame, reduced: image, frame, saturated, masked, maximum, factor."""
+        try:
+            with np.load(self.directory.frame, allow_pickle=False) as file:
+                found = {name: file[name] for name in file.files}
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # zipfile, zlib and numpy each have their own errors
+            raise StoreError(f"{self.directory.frame} cannot be read: {error}") from error
+        return {name: value if name == "image" else value.item() for name, value in found.items()}
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino

@@ -1,0 +1,48 @@
+"""A dashboard served for a test, on a free port of this machine."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from helpers.fake_run import FakeRun
+
+from stream.dashboard.app import create_server
+from stream.dashboard.voxels import FitVoxel
+
+KEY = "test-key"
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(
+    run: FakeRun, host: str = "127.0.0.1", port: int | None = None, fit_voxel: FitVoxel | None = None
+) -> Iterator[str]:
+    """Serve `run` and give the address."""
+    port = port or free_port()
+    config = run.config.model_copy(
+        update={"dashboard": run.config.dashboard.model_copy(update={"host": host, "port": port})}
+    )
+    server = create_server(run.directory, config, KEY, fit_voxel)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        deadline = time.monotonic() + 20
+        while not server.started:
+            assert thread.is_alive(), "the server ended at its start"
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=20)
+        assert not thread.is_alive()
