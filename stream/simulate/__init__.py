@@ -1,0 +1,1 @@
+"""The virtual beamline: a sample, a detector and a scan whose truth is known."""
