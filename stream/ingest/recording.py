@@ -1,0 +1,220 @@
+"""The recording: every message as it was received, one HDF5 file for each start of ingest.
+
+::
+
+    /entry/data/frames        (row, rows, columns)  the images' pixels, compressed as they came (filter 32008)
+    /entry/messages/bytes     (byte)                everything else of the messages, one after the other
+    /entry/messages/index     (message)             where each message is, see ROW
+
+The envelope of a message (`stream.ingest.envelope`) is in ``bytes``, without the pixels that lie in ``frames``. Files
+are written in HDF5's single-writer mode: what was flushed can be read although the writer was killed (with
+``swmr=True``), but such a file can never be written again; hence one file for each start.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+
+import h5py
+import hdf5plugin
+import numpy as np
+
+from stream.core.errors import StoreError
+from stream.core.messages import EncodedArray, Event, Image, Parts, SeriesEnd, SeriesStart
+from stream.ingest.envelope import find_blob, pack, seal
+
+FRAMES, BYTES, INDEX = "entry/data/frames", "entry/messages/bytes", "entry/messages/index"
+BITSHUFFLE = hdf5plugin.BSHUF_ID
+ROW = np.dtype(
+    [
+        ("offset", "<i8"),  # of the envelope in bytes
+        ("length", "<i8"),  # of the envelope; 0 in a row that was not flushed
+        ("kind", "<i4"),  # see Kind
+        ("crc32", "<u4"),
+        ("frame", "<i8"),  # row in frames, -1 where the message is whole
+        ("cut", "<i8"),  # where in the joined parts the pixels were taken out
+        ("size", "<i8"),  # how many bytes were
+        ("received", "<f8"),  # Unix seconds
+    ]
+)
+_BUFFER = 1 << 20  # bytes held back until they are worth a write
+_BYTES_CHUNK = 1 << 18
+_ROWS_CHUNK = 1024
+
+
+class Kind(IntEnum):
+    """What a message was decoded to."""
+
+    UNDECODABLE = 0
+    START = 1
+    IMAGE = 2
+    END = 3
+
+
+_KINDS: dict[type, Kind] = {SeriesStart: Kind.START, Image: Kind.IMAGE, SeriesEnd: Kind.END}
+
+
+class Recording:
+    """Writes the messages of one start of ingest, from one thread.
+
+    Parameters
+    ----------
+    folder
+        gets the file, ``raw-0001.h5`` or the next free number. It is empty until the first image of the detector's
+        shape tells the frames' dtype.
+    shape
+        (rows, columns) of the detector. Images of another shape or dtype, or with several channels, are kept whole.
+    pending_bytes
+        that messages before the first image may take in memory; then the file begins without frames.
+
+    Attributes
+    ----------
+    name
+        of the file.
+    count
+        messages so far.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int], pending_bytes: int = 256 * 1024 * 1024) -> None:
+        self.path = folder / f"raw-{_next_number(folder):04d}.h5"
+        self.name = self.path.name
+        self.count = 0
+        self._shape = shape
+        self._pending_bytes = pending_bytes
+        with self._writing():
+            self.path.touch(exist_ok=False)
+        self._file: h5py.File | None = None
+        self._frames: h5py.Dataset | None = None
+        self._frame_count = 0
+        self._offset = 0
+        self._rows: list[tuple[int, int, int, int, int, int, int, float]] = []
+        self._bytes: list[bytes] = []
+        self._buffered = 0
+
+    def append(self, parts: Parts, event: Event | None, received: float) -> int:
+        """Record one message, None for its event where it could not be decoded; its index in this file is returned.
+
+        Raises
+        ------
+        StoreError
+            where the file cannot be written.
+        """
+        with self._writing():
+            pixels = _pixels(event, self._shape)
+            if self._file is None and (pixels is not None or self._buffered > self._pending_bytes):
+                self._file = self._create(pixels)
+            frame, cut, size = self._store_frame(parts, pixels)
+            kind = _KINDS.get(type(event), Kind.UNDECODABLE)
+            self._buffer(parts, kind, frame, cut, size, received)
+            if self._file is not None and self._buffered > _BUFFER:
+                self._write_buffer(self._file)
+        self.count += 1
+        return self.count - 1
+
+    def flush(self) -> None:
+        """Hand everything to the operating system; before the first image there is no file to flush."""
+        if self._file is None:
+            return
+        with self._writing():
+            self._write_buffer(self._file)
+
+    def close(self) -> None:
+        """Flush and close; no file is left behind where no message came."""
+        if self._file is None and not self._rows:
+            self.path.unlink(missing_ok=True)
+            return
+        with self._writing():
+            self._file = self._file or self._create(None)
+            try:
+                self._write_buffer(self._file)
+            finally:
+                self._file.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:  # h5py has no error of its own
+            raise StoreError(f"{self.path} cannot be written: {' '.join(str(error).split())}") from error
+
+    def _create(self, pixels: EncodedArray | None) -> h5py.File:
+        file = h5py.File(self.path, "w", libver="latest")
+        entry = _group(file, "entry", "NXentry", default="data")
+        data = _group(entry, "data", "NXdata", signal="frames")
+        _group(entry, "messages", "NXcollection")
+        if pixels is not None:
+            self._frames = data.create_dataset(
+                "frames",
+                shape=(0, *self._shape),
+                maxshape=(None, *self._shape),
+                chunks=(1, *self._shape),
+                dtype=pixels.dtype,
+                compression=hdf5plugin.Bitshuffle(cname="lz4"),
+            )
+        file.create_dataset(BYTES, shape=(0,), maxshape=(None,), chunks=(_BYTES_CHUNK,), dtype=np.uint8)
+        file.create_dataset(INDEX, shape=(0,), maxshape=(None,), chunks=(_ROWS_CHUNK,), dtype=ROW)
+        file.swmr_mode = True
+        return file
+
+    def _store_frame(self, parts: Parts, pixels: EncodedArray | None) -> tuple[int, int, int]:
+        """Row in frames, and which bytes of the joined parts went there; (-1, 0, 0) where none did."""
+        if self._frames is None or pixels is None or pixels.dtype != self._frames.dtype:
+            return -1, 0, 0
+        cut = find_blob(parts, pixels.data)
+        if cut is None:
+            return -1, 0, 0
+        row = self._frame_count
+        self._frames.resize(row + 1, axis=0)
+        skipped = 0 if pixels.algorithm == "bslz4" else 1  # a bit for each filter that was not applied
+        self._frames.id.write_direct_chunk((row, 0, 0), pixels.data, filter_mask=skipped)
+        self._frame_count += 1
+        return row, cut, len(pixels.data)
+
+    def _buffer(self, parts: Parts, kind: Kind, frame: int, cut: int, size: int, received: float) -> None:
+        envelope = pack(parts, cut, size)
+        self._rows.append((self._offset, len(envelope), kind, seal(parts, received), frame, cut, size, received))
+        self._bytes.append(envelope)
+        self._offset += len(envelope)
+        self._buffered += len(envelope)
+
+    def _write_buffer(self, file: h5py.File) -> None:
+        if self._rows:
+            _extend(file[BYTES], np.frombuffer(b"".join(self._bytes), dtype=np.uint8))
+            file.flush()  # a row must never come before what it points to
+            _extend(file[INDEX], np.array(self._rows, dtype=ROW))
+            self._rows, self._bytes, self._buffered = [], [], 0
+        file.flush()
+
+
+def _pixels(event: Event | None, shape: tuple[int, int]) -> EncodedArray | None:
+    """The pixels of an image, where it has one channel and its bytes can be a chunk of frames as they are."""
+    if not isinstance(event, Image) or len(event.channels) != 1:
+        return None
+    (array,) = event.channels.values()
+    if array.shape != shape or array.dtype.kind != "u" or not len(array.data):
+        return None
+    shuffled = array.algorithm == "bslz4" and array.element_size == array.dtype.itemsize
+    raw = array.algorithm == "raw" and len(array.data) == math.prod(shape) * array.dtype.itemsize
+    return array if shuffled or raw else None
+
+
+def _group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
+    group = parent.create_group(name)
+    for key, value in {"NX_class": kind, **attributes}.items():
+        group.attrs[key] = np.bytes_(value)  # of fixed length: single-writer mode allows no other
+    return group
+
+
+def _extend(dataset: h5py.Dataset, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:
+    end = dataset.shape[0]
+    dataset.resize(end + len(values), axis=0)
+    dataset[end:] = values
+
+
+def _next_number(folder: Path) -> int:
+    taken = [int(path.stem[4:]) for path in folder.glob("raw-*.h5") if path.stem[4:].isdecimal()]
+    return max(taken, default=0) + 1
