@@ -1,1 +1,1 @@
-"""Analyse: journal in, volumes, classes, phases and strain out."""
+"""From journalled patterns to maps: a pure function of journal, config and commands."""

@@ -114,3 +114,7 @@ class Integrate(Protocol):
     def __call__(self, image: npt.NDArray[Any]) -> Pattern:
         """Integrate one (rows, columns) image of unsigned integers."""
         ...
+
+    def for_series(self, mask: npt.NDArray[np.bool_] | None, saturation: int | None) -> Integrate:
+        """The same axis with what a series' header tells: more masked pixels, the largest valid count."""
+        ...

@@ -57,12 +57,13 @@ class Ingest:
     config: Config
     grid: ScanGrid
     decode: Decoder
-    integrate: Integrate
+    base: Integrate
     expected: Expected
     journal: Journal
     ledger: Ledger
     recording: Recording | None
     preview: Preview
+    integrate: Integrate = field(init=False)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "integrate"))
     series: Series = field(default_factory=Series)
     taken: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -76,6 +77,10 @@ class Ingest:
     _end_at: float | None = None
     _command: int = 0
     _rate: tuple[float, int] = (0.0, 0)
+
+    def __post_init__(self) -> None:
+        """Until a header says more, the detector is as config and geometry have it."""
+        self.integrate = self.base
 
     def run(self, source: Source, stop: threading.Event) -> None:
         """Take messages until `stop` is set, or until a recording is exhausted and the run has ended."""
@@ -180,13 +185,13 @@ class Ingest:
             return Pending(received=received, error=error)
         monitor = read_monitor(event, self.config.detector.monitor)
         row = FrameRow(slot=slot, series=event.series, frame=event.frame, monitor=monitor, received=received)
-        work = None if slot in self.taken else self.pool.submit(self._pattern, array, event.frame)
+        work = None if slot in self.taken else self.pool.submit(self._pattern, self.integrate, array, event.frame)
         return Pending(received=received, row=row, work=work)
 
-    def _pattern(self, array: EncodedArray, frame: int) -> Pattern:
+    def _pattern(self, integrate: Integrate, array: EncodedArray, frame: int) -> Pattern:
         image = decompress(array)
         self.preview.offer(frame, image)
-        return self.integrate(image)
+        return integrate(image)
 
     def _fate(self, message: Pending) -> None:
         row = message.row
@@ -205,6 +210,14 @@ class Ingest:
 
     def _start(self, event: SeriesStart) -> None:
         self._end_at = None
+        channel = self.config.detector.channel or next(iter(event.channels), "")
+        mask = event.mask.get(channel)
+        self.integrate = self.base.for_series(None, event.saturation)
+        if mask is not None:
+            try:
+                self.integrate = self.base.for_series(decompress(mask) != 0, event.saturation)
+            except MessageError as error:
+                self.ledger.event(f"the mask of series {event.series} is not used: {error}")
         for note in [self.series.start(event), *self.expected.differences(event)]:
             if note:
                 self.ledger.event(note)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import structlog
 
 from stream.core.config import Config
@@ -17,7 +16,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.core.wire import decoder_for
 from stream.ingest.ingest import Ingest
-from stream.ingest.integrate import load_integrator
+from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
 from stream.ingest.preview import Preview
@@ -61,8 +60,9 @@ def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | 
 
 def open_ingest(directory: RunDirectory, config: Config) -> Ingest:
     """Everything ingest needs, with what an earlier process left taken up."""
-    integrate = load_integrator(config)
-    geometry = integrate.geometry
+    geometry = load_geometry(config.detector.geometry)
+    mask = load_mask(config.detector.mask, geometry)
+    integrate = CpuIntegrator.create(geometry, config.integration, mask)
     grid = ScanGrid.from_config(config.scan)
     ledger = Ledger.open(directory.ledger)
     tail = list(uncommitted(directory.recording, ledger.state()))
@@ -71,14 +71,19 @@ def open_ingest(directory: RunDirectory, config: Config) -> Ingest:
         config=config,
         grid=grid,
         decode=decoder_for(config.detector.format),
-        integrate=integrate,
+        base=integrate,
         expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
         journal=Journal.create(directory.journal, grid.size, integrate.axis.bins),
         ledger=ledger,
-        recording=Recording(directory.recording) if config.recording.frames else None,
-        preview=Preview(directory.frame, np.asarray(integrate.mask)),
+        recording=Recording(directory.recording, geometry.shape) if config.recording.frames else None,
+        preview=Preview(directory.frame, mask),
     )
     integrate.warm_up()
+    background = config.integration.background
+    ledger.commit(
+        axis=integrate.axis.as_dict(),
+        background=None if background is None else load_background(background, integrate).tolist(),
+    )
     ingest.recover(tail)
     return ingest
 
@@ -92,4 +97,4 @@ def uncommitted(folder: Path, state: dict[str, Any]) -> Iterator[tuple[float, Pa
         skip = recorded["count"] if path.name == recorded["file"] else 0
         for message in read_recording(path):
             if message.index >= skip:
-                yield message.received, message.parts
+                yield message.received or 0.0, message.parts

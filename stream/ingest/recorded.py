@@ -123,14 +123,35 @@ def _reading(path: Path, what: str = "") -> Iterator[None]:
 def _read_file(path: Path, skip: int) -> Generator[RecordedMessage, None, int]:
     """The messages of one file but the first `skip`; returned is how many of the next file are to be skipped."""
     with _reading(path), _open(path) as (file, closed):
-        rows = _rows(file, closed)
+        if file is None:
+            return skip
+        rows, source = _rows(file, closed), _Source(file)
         for index, row in islice(enumerate(rows), skip, None):
             with _reading(path, f"message {index} "):
-                parts = _message(file, row)
+                parts = source.message(row)
             if seal(parts, float(row["received"])) != row["crc32"]:
                 raise StoreError(f"{path}: message {index} is damaged, it does not match its checksum")
             yield RecordedMessage(parts=parts, received=float(row["received"]), file=path.name, index=index)
         return max(0, skip - len(rows))
+
+
+class _Source:
+    """The datasets of a file; h5py takes long to look one up."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self._bytes: h5py.Dataset = file[BYTES]
+        self._frames: h5py.Dataset | None = file.get(FRAMES)
+
+    def message(self, row: np.void) -> list[bytes]:
+        """The parts of the message in a row of the index."""
+        envelope = self._bytes[row["offset"] : row["offset"] + row["length"]].tobytes()
+        return unpack(envelope, int(row["cut"]), self._blob(int(row["frame"])))
+
+    def _blob(self, frame: int) -> bytes:
+        if frame < 0 or self._frames is None:
+            return b""
+        blob: bytes = self._frames.id.read_direct_chunk((frame, 0, 0))[1]
+        return blob
 
 
 def _read_other(path: Path) -> Iterator[RecordedMessage]:
@@ -146,13 +167,6 @@ def _rows(file: h5py.File | None, closed: bool) -> npt.NDArray[Any]:
     rows: npt.NDArray[Any] = file[INDEX][:]
     unwritten = np.flatnonzero(rows["length"] == 0)
     return rows if closed or not unwritten.size else rows[: unwritten[0]]
-
-
-def _message(file: h5py.File, row: np.void) -> list[bytes]:
-    envelope = file[BYTES][row["offset"] : row["offset"] + row["length"]].tobytes()
-    frame = int(row["frame"])
-    blob = file[FRAMES].id.read_direct_chunk((frame, 0, 0))[1] if frame >= 0 else b""
-    return unpack(envelope, int(row["cut"]), blob)
 
 
 def _summarise(path: Path) -> RecordingSummary:

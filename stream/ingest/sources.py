@@ -104,7 +104,7 @@ class RecordingSource:
 
     def __post_init__(self) -> None:
         """Open the recording."""
-        messages = ((message.received, message.parts) for message in read_recording(self.path))
+        messages = ((message.received or 0.0, message.parts) for message in read_recording(self.path))
         self._messages = islice(messages, self.skip, None)
 
     def receive(self, timeout: float) -> Parts | None:

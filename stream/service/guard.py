@@ -16,6 +16,7 @@ from stream.core.lifecycle import CLOSED, Status
 from stream.core.rundir import RunDirectory
 
 LOCK_WAIT = 5.0
+KEPT = {"lock", "beamline"}  # may lie in a directory that holds no run yet
 FIXED_SECTIONS = ("scan", "detector", "integration")
 
 
@@ -49,7 +50,7 @@ def prepare(directory: RunDirectory, config: Config) -> int:
     if directory.path.exists():
         if not directory.path.is_dir():
             raise RunDirectoryError(f"{directory.path} is a file, not a directory")
-        if not directory.config.exists() and any(path.name != "lock" for path in directory.path.iterdir()):
+        if not directory.config.exists() and any(path.name not in KEPT for path in directory.path.iterdir()):
             raise RunDirectoryError(f"{directory.path} is not empty and holds no run; nothing in it was touched")
     directory.path.mkdir(parents=True, exist_ok=True)
     descriptor = take_lock(directory)

@@ -47,8 +47,15 @@ class Job:
     speed: float | None = None
 
 
-def run(job: Job, announce: Callable[[Addresses], None], stop: threading.Event | None = None) -> Status:
+def run(
+    job: Job,
+    announce: Callable[[Addresses], None],
+    tick: Callable[[], None],
+    stop: threading.Event | None = None,
+) -> Status:
     """Run until the final maps are stored (`once`) or a signal comes; returns the status reached.
+
+    announce gets the addresses once; tick is called ten times a second.
 
     Raises
     ------
@@ -68,7 +75,7 @@ def run(job: Job, announce: Callable[[Addresses], None], stop: threading.Event |
         if job.recording is not None:
             copy_commands(job.recording, directory)
         announce(addresses(job.config, key))
-        supervise(job, directory, lock, stop)
+        supervise(job, directory, lock, tick, stop)
     finally:
         os.close(lock)
     status = read_status(directory)
@@ -77,7 +84,9 @@ def run(job: Job, announce: Callable[[Addresses], None], stop: threading.Event |
     return status
 
 
-def supervise(job: Job, directory: RunDirectory, lock: int, stop: threading.Event) -> None:
+def supervise(
+    job: Job, directory: RunDirectory, lock: int, tick: Callable[[], None], stop: threading.Event
+) -> None:
     """Tend the children until the run is over."""
     names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
     environment = {}
@@ -89,6 +98,7 @@ def supervise(job: Job, directory: RunDirectory, lock: int, stop: threading.Even
         supervisor.start()
         while not stop.wait(TICK):
             supervisor.tend()
+            tick()
             if job.once and read_status(directory).final:
                 stored_at = stored_at or time.monotonic()
                 if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:

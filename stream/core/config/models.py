@@ -13,6 +13,8 @@ from stream.core.axis import Unit
 from stream.core.config.base import Name, Section, later
 from stream.core.config.scan import ScanConfig
 
+RESERVED = {"global", "coverage", "density", "transmission", "slice", "angle", "position", "x", "y"}
+
 Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc|inproc)://.+")]
 Range = Annotated[tuple[float, float], Field(description="[low, high]")]
 Method = Annotated[Literal["no", "bbox", "full"], BeforeValidator(lambda v: "no" if v is False else v)]
@@ -228,7 +230,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _names(self) -> Config:
         names = [p.name for p in self.phases] + [r.name for r in self.regions]
-        twice = sorted({n for n in names if names.count(n) > 1 or n in {"global", "coverage", "density"}})
+        twice = sorted({n for n in names if names.count(n) > 1 or n in RESERVED})
         if twice:
             raise ValueError(f"phases and regions: the name {twice[0]!r} is taken twice")
         crystalline = [p.name for p in self.phases if isinstance(p, CrystallinePhase)]

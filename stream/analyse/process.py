@@ -1,0 +1,161 @@
+"""Analyse as a process: follow the journal, publish revisions, store the final result."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+import structlog
+
+from stream.analyse.pipeline import Pipeline
+from stream.core.axis import RadialAxis
+from stream.core.commands import Command, read_commands
+from stream.core.config import Config, Region
+from stream.core.files import read_json, write_json
+from stream.core.lifecycle import Happening, Status, advance
+from stream.core.revision import Revision, read_revision, write_revision
+from stream.core.rundir import RunDirectory
+from stream.core.scan import ScanGrid
+from stream.ingest.journal import Journal
+from stream.ingest.ledger_reader import LedgerReader
+
+POLL = 0.05
+RESTING = 10  # updates without a new frame before the live volume rests
+
+log = structlog.get_logger()
+
+
+def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
+    """Follow the run in `directory` until `stop` is set."""
+    config = directory.read_config()
+    grid = ScanGrid.from_config(config.scan)
+    ledger = LedgerReader(directory.ledger, grid)
+    while (state := ledger.snapshot().state).get("axis") is None:
+        if stop.wait(POLL):
+            return
+    axis = RadialAxis(**state["axis"])
+    pipeline = Pipeline.create(directory, config, grid, axis, state["background"])
+    Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline).run(stop)
+
+
+@dataclass(slots=True)
+class Follower:
+    """Turns what ingest journals into revisions; the only writer of the run's status."""
+
+    directory: RunDirectory
+    config: Config
+    ledger: LedgerReader
+    journal: Journal
+    pipeline: Pipeline
+    status: Status = Status.WAITING
+    revision: int = 0
+    started: float = field(default_factory=time.time)
+    _last_row: int = 0
+    _last_command: int = 0
+    _idle: int = 0
+    _due: float = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """One turn after another."""
+        state = read_json(self.directory.state)
+        if state:
+            self.status, self.revision = Status(state["status"]), state["revision"]
+            self.started = state["started"]
+            if self.status.final:
+                self._catch_up(state["frames_used"])
+        while not stop.is_set():
+            self.turn()
+            stop.wait(POLL if time.monotonic() < self._due or self._idle > RESTING else 0.0)
+
+    def turn(self) -> None:
+        """Take what is new; update the maps when they are due; finish when the acquisition has ended."""
+        self._obey(read_commands(self.directory.commands, self._last_command))
+        if self.status is Status.ABORTED:
+            return
+        # the phase is read before the rows: what was journalled before it ended is among them
+        phase = self.ledger.snapshot().state.get("phase")
+        self._take()
+        ended = phase == "ended" and not self.status.final
+        if ended:
+            self._finish()
+        elif not self.status.final and time.monotonic() >= self._due and self.pipeline.frames:
+            self._update()
+
+    def _take(self) -> None:
+        rows = self.ledger.rows(self._last_row)
+        if rows:
+            self.pipeline.take(self.journal, rows)
+            self._last_row = rows[-1].id
+            self._idle = 0
+            self._advance(Happening.FRAME)
+
+    def _update(self) -> None:
+        if self._idle > RESTING:
+            return
+        self._idle += 1
+        begun = time.monotonic()
+        self._due = begun + self.config.reconstruction.update_every
+        self._publish(self.pipeline.update(), final=False)
+        log.info("analyse.updated", revision=self.revision, seconds=round(time.monotonic() - begun, 3))
+
+    def _finish(self) -> None:
+        self._advance(Happening.ENDED)
+        self._store_state()
+        begun = time.monotonic()
+        arrays, told = self.pipeline.finish()
+        full = self.pipeline.frames == self.pipeline.store.grid.size
+        self._advance(Happening.STORED_FULL if full else Happening.STORED_PARTIAL)
+        self._publish((arrays, told), final=True)
+        log.info("analyse.finished", status=self.status, seconds=round(time.monotonic() - begun, 3))
+
+    def _publish(self, maps: tuple[dict[str, object], dict[str, object]], *, final: bool) -> None:
+        arrays, told = maps
+        self.revision += 1
+        metadata = {
+            **told,
+            "status": self.status,
+            "final": final,
+            "frames_used": self.pipeline.frames,
+            "started": self.started,
+            "updated": time.time(),
+        }
+        write_revision(self.directory.revision, Revision(number=self.revision, metadata=metadata, arrays=arrays))  # type: ignore[arg-type]
+        self._store_state()
+
+    def _store_state(self) -> None:
+        state = {
+            "status": self.status,
+            "revision": self.revision,
+            "frames_used": self.pipeline.frames,
+            "started": self.started,
+        }
+        write_json(self.directory.state, state)
+
+    def _advance(self, happening: Happening) -> None:
+        self.status = advance(self.status, happening)
+
+    def _catch_up(self, frames_used: int) -> None:
+        """Read again what a final run was made of, so that a late frame can reopen it."""
+        rows = self.ledger.rows(0)
+        if len(rows) != frames_used or read_revision(self.directory.revision) is None:
+            self.status = Status.ACQUIRING if rows else Status.WAITING
+            return
+        self.pipeline.take(self.journal, rows)
+        self._last_row = rows[-1].id if rows else 0
+        self._last_command = max((c.number for c in read_commands(self.directory.commands)), default=0)
+
+    def _obey(self, commands: list[Command]) -> None:
+        for command in commands:
+            self._last_command = command.number
+            log.info("command", number=command.number, kind=command.kind)
+            if command.kind == "regions":
+                self.pipeline.add_regions([Region.model_validate(r) for r in command.arguments["regions"]])
+            elif command.kind == "abort" and not self.status.final:
+                self._advance(Happening.ABORT)
+                self._publish(self.pipeline.update(), final=True)
+                continue
+            if command.kind in {"regions", "recompute"}:
+                self._idle, self._due = 0, 0.0
+                if self.status.final and self.status is not Status.ABORTED:
+                    self.status = Status.ACQUIRING

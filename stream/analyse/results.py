@@ -1,0 +1,100 @@
+"""`results.nxs`: the final result under the names of the Tiled tree, as a NeXus file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from stream import __version__
+from stream.analyse.store import PatternStore
+from stream.core.config import Config
+from stream.core.errors import StoreError
+
+DEFAULT_MAP = "global"
+
+
+def write_results(
+    path: Path,
+    config: Config,
+    store: PatternStore,
+    volume: npt.NDArray[np.float32],
+    arrays: dict[str, npt.NDArray[Any]],
+    told: dict[str, Any],
+) -> None:
+    """Write everything and move the file into place.
+
+    Raises
+    ------
+    StoreError
+        when the disk cannot take it.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        with h5py.File(partial, "w") as file:
+            _fill(file, config, store, volume, arrays, told)
+        os.replace(partial, path)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _fill(
+    file: h5py.File,
+    config: Config,
+    store: PatternStore,
+    volume: npt.NDArray[np.float32],
+    arrays: dict[str, npt.NDArray[Any]],
+    told: dict[str, Any],
+) -> None:
+    file.attrs["default"] = "entry"
+    entry = _group(file, "entry", "NXentry", default="maps")
+    entry["definition"] = "XRDCT"
+    entry["program_name"] = "braggstream"
+    entry["program_name"].attrs["version"] = __version__
+    entry["title"] = config.scan.name
+    sample = _group(entry, "sample", "NXsample")
+    sample["name"] = config.scan.sample or config.scan.name
+    axes = {"slice": store.grid.slices, "angle": store.grid.angles, "position": store.grid.positions}
+    for name, values in axes.items():
+        entry[name] = values
+        entry[name].attrs["units"] = "degree" if name == "angle" else "um"
+    rays = ["slice", "angle", "position"]
+    _group(entry, "maps", "NXdata", signal=DEFAULT_MAP, axes=["slice", "y", "x"])
+    _group(entry, "sinograms", "NXdata", signal="global", axes=rays)
+    for name, array in arrays.items():
+        if name != "projection_frames":
+            entry.create_dataset(name, data=array)
+    _axes_of_voxels(entry["maps"], store)
+    for name, values in axes.items():
+        entry["sinograms"][name] = values
+    entry["radial"].attrs["units"] = store.axis.unit
+    for name, unit in told.get("units", {}).items():
+        if name in entry["maps"]:
+            entry["maps"][name].attrs["units"] = unit
+    entry.create_dataset("patterns", data=store.patterns)
+    entry["patterns"].attrs["axes"] = [*rays, "radial"]
+    entry.create_dataset("volume", data=volume)
+    entry["volume"].attrs["axes"] = ["slice", "y", "x", "radial"]
+    entry["metadata"] = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def _axes_of_voxels(group: h5py.Group, store: PatternStore) -> None:
+    count = store.grid.shape[2]
+    middle = (np.arange(count) - (count - 1) / 2) * store.grid.step
+    for name, values in (("slice", store.grid.slices), ("y", middle), ("x", middle)):
+        group[name] = values
+        group[name].attrs["units"] = "um"
+
+
+def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["NX_class"] = nx_class
+    group.attrs.update(attributes)
+    return group

@@ -1,0 +1,142 @@
+"""Normalised patterns of the whole scan, by grid point: what everything after the journal is a function of."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from stream.core.axis import RadialAxis
+from stream.core.errors import StoreError
+from stream.core.scan import ScanGrid
+from stream.ingest.journal import Journal
+from stream.ingest.ledger import FrameRow
+
+NO_BEAM = 0.2  # of the run's median monitor: below it the beam was off
+
+log = structlog.get_logger()
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class PatternStore:
+    """Patterns (slice, angle, position, bin) float32, NaN where not measured, in a file that publish reads too.
+
+    A pattern is Σ counts / Σ weights of its pixels, divided by the monitor, minus the background.
+    monitors, measured: (slice, angle, position); norms: (bin) of the latest frame.
+    """
+
+    grid: ScanGrid
+    axis: RadialAxis
+    background: npt.NDArray[np.float64] | None
+    patterns: Floats
+    monitors: npt.NDArray[np.float64]
+    measured: npt.NDArray[np.bool_]
+    norms: Floats = field(init=False)
+
+    @classmethod
+    def create(cls, path: Path, grid: ScanGrid, axis: RadialAxis, background: list[float] | None) -> Self:
+        """Lay out the file at `path`; its blocks are allocated, so that a full disk is an error here and not a signal.
+
+        Raises
+        ------
+        StoreError
+            when the disk cannot hold it.
+        """
+        shape = (*grid.shape, axis.bins)
+        patterns = mapped(path, shape)
+        patterns[:] = np.nan
+        store = cls(
+            grid,
+            axis,
+            None if background is None else np.asarray(background),
+            patterns,
+            np.ones(grid.shape),
+            np.zeros(grid.shape, dtype=bool),
+        )
+        store.norms = np.ones(axis.bins, dtype=np.float32)
+        return store
+
+    def take(self, journal: Journal, row: FrameRow) -> bool:
+        """Read one journalled frame; False, said in the log, when its slot cannot be trusted."""
+        try:
+            pattern = journal.read(row.slot)
+        except StoreError as error:
+            log.error("journal.damaged", slot=row.slot, frame=row.frame, error=str(error))
+            return False
+        index = np.unravel_index(row.slot, self.grid.shape)
+        monitor = 1.0 if row.monitor is None else row.monitor
+        scale = 1 / monitor if monitor > 0 else np.nan
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = pattern.sums.astype(np.float64) / pattern.norms * scale
+        if self.background is not None:
+            values -= self.background
+        self.patterns[index] = np.where(pattern.norms > 0, values, np.nan)
+        self.monitors[index] = monitor
+        self.measured[index] = True
+        self.norms = pattern.norms
+        return True
+
+    @property
+    def with_beam(self) -> npt.NDArray[np.bool_]:
+        """Measured rays whose monitor shows beam, (slice, angle, position)."""
+        usable = self.measured & np.isfinite(self.monitors) & (self.monitors > 0)
+        if not usable.any():
+            return usable
+        return np.asarray(usable & (self.monitors >= NO_BEAM * np.median(self.monitors[usable])))
+
+    def no_beam_frames(self) -> list[int]:
+        """Frame numbers, counted from 0, of measured grid points without beam."""
+        lost = (self.measured & ~self.with_beam).ravel()[self.grid.visit]
+        return [int(n) for n in np.flatnonzero(lost)]
+
+    def variances(self, index: int) -> Floats:
+        """Poisson variance of each pattern of a slice, (angle, position, bin).
+
+        σ² = Σ counts / (norm · monitor)² = pattern / (norm · monitor); the norms are those of the latest frame, and
+        a pixel or two that one frame excludes changes them by less than the variance is known.
+        """
+        counts = self.patterns[index] if self.background is None else self.patterns[index] + self.background
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(counts / (self.norms * self.monitors[index][..., None]), dtype=np.float32)
+
+    def sum_pattern(self) -> npt.NDArray[np.float64]:
+        """Sum of all patterns with beam, (bin,); NaN where none reaches."""
+        rays = self.patterns[self.with_beam]
+        total = np.nansum(rays, axis=0, dtype=np.float64)
+        return np.asarray(np.where(np.isfinite(rays).any(axis=0), total, np.nan))
+
+
+def mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:
+    """A float32 array in a file whose blocks are all allocated."""
+    size = int(np.prod(shape)) * 4
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.ftruncate(descriptor, size)
+            os.posix_fallocate(descriptor, 0, size)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be created with {size} bytes: {error.strerror}") from error
+    return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+
+
+def window(values: npt.NDArray[Any], axis: RadialAxis, limits: tuple[float, float] | None) -> npt.NDArray[np.float64]:
+    """Σ I·Δx over the bins whose centres lie in `limits` (all bins for None); the bin axis is the last one.
+
+    NaN where no bin of the window is known.
+    """
+    if limits is None:
+        inside = slice(None)
+    else:
+        low, high = np.searchsorted(axis.centers, limits)
+        inside = slice(int(low), int(high))
+    part = values[..., inside]
+    total = np.nansum(part, axis=-1, dtype=np.float64) * axis.step
+    return np.asarray(np.where(np.isfinite(part).any(axis=-1), total, np.nan))

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from stream.cli.app import main
+
+__all__ = ["main"]

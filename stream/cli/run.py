@@ -1,0 +1,85 @@
+"""`braggstream run` and `braggstream replay`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream.cli.report import Reporter
+from stream.core.config import Config, load_config
+from stream.core.errors import ConfigError, RunDirectoryError, UsageError
+from stream.core.rundir import RunDirectory
+from stream.service import run as service
+from stream.service.guard import first_free
+
+RUNS = Path("runs")
+Once = Annotated[bool, typer.Option("--once", help="End when the final maps are stored.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run directory.")]
+
+
+def run(
+    config: Annotated[Path, typer.Argument(help="The config (YAML).")],
+    output: Output = None,
+    once: Once = False,
+) -> None:
+    """Process a live scan; the same command goes on with an unfinished one."""
+    loaded = load_config(config)
+    perform(service.Job(config=loaded, output=output or RUNS / loaded.scan.name, once=once))
+
+
+def replay(
+    recording: Annotated[Path, typer.Argument(help="A run directory, its raw file, or detector files (HDF5).")],
+    config: Annotated[Path | None, typer.Option("--config", help="Instead of the recorded run's own.")] = None,
+    output: Output = None,
+    speed: Annotated[str, typer.Option(help="A factor of the recorded pace, or max.")] = "max",
+    once: Once = False,
+) -> None:
+    """Process a recording as if it arrived now."""
+    from stream.ingest.recorded import is_recording
+
+    if not recording.exists():
+        raise UsageError(f"there is no recording {recording}")
+    if recording.is_dir() and not is_recording(recording):
+        raise RunDirectoryError(f"{recording} holds no recorded frames; it cannot be replayed")
+    loaded = load_config(config) if config is not None else recorded_config(recording)
+    job = service.Job(
+        config=loaded,
+        output=output or first_free(RUNS, loaded.scan.name),
+        once=once,
+        recording=recording,
+        speed=read_speed(speed),
+    )
+    perform(job)
+
+
+def perform(job: service.Job) -> None:
+    """Run a job with its report on the terminal."""
+    reporter = Reporter(RunDirectory(job.output.resolve()), job.config)
+    try:
+        service.run(job, reporter.announce, tick=reporter)
+    finally:
+        if reporter.directory.ledger.exists():
+            reporter.close()
+
+
+def recorded_config(recording: Path) -> Config:
+    """The config that lies with a recording."""
+    for folder in (recording, recording.parent, recording.parent.parent):
+        if (folder / "config.yaml").is_file():
+            return RunDirectory(folder).read_config()
+    raise ConfigError(f"{recording} lies in no run directory: give its --config")
+
+
+def read_speed(speed: str) -> float | None:
+    """None for max."""
+    if speed == "max":
+        return None
+    try:
+        factor = float(speed)
+    except ValueError:
+        factor = 0.0
+    if not factor > 0:
+        raise UsageError(f"--speed is {speed!r}: a positive number or max is needed")
+    return factor

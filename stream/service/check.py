@@ -1,0 +1,42 @@
+"""Everything that can be known to be wrong with a config before a frame arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from stream.analyse.voxels import VoxelReader
+from stream.core.config import Config
+from stream.core.scan import ScanGrid
+from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
+
+PATTERN_BYTES = 12  # sum, norm and variance of a bin
+
+
+def check(config: Config) -> Iterator[str]:
+    """Load every file the config names; lines that say what a run of it would be.
+
+    Raises
+    ------
+    ConfigError
+        naming the key that is wrong.
+    """
+    grid = ScanGrid.from_config(config.scan)
+    slices, angles, positions = grid.shape
+    yield f"scan {config.scan.name}: {slices} slices × {angles} angles × {positions} positions = {grid.size} frames"
+    geometry = load_geometry(config.detector.geometry)
+    mask = load_mask(config.detector.mask, geometry)
+    rows, columns = geometry.shape
+    yield f"detector: {rows} × {columns} pixels, {mask.sum()} masked, wavelength {geometry.wavelength:.5f} Å"
+    integrate = CpuIntegrator.create(geometry, config.integration, mask)
+    if config.integration.background is not None:
+        load_background(config.integration.background, integrate)
+    axis = integrate.axis
+    empty = int(np.count_nonzero(integrate(np.zeros(geometry.shape, dtype=np.uint16)).norms == 0))
+    yield f"patterns: {axis.bins} bins from {axis.low:.4g} to {axis.high:.4g} {axis.unit}, {empty} without a pixel"
+    reader = VoxelReader.from_config(config, axis)
+    for line in reader.description():
+        yield line
+    yield f"disk: the journal takes {grid.size * axis.bins * PATTERN_BYTES / 1e9:.2f} GB"
+    yield "the config is valid"
