@@ -76,8 +76,7 @@ class Beamline:
     def run(self, stop: threading.Event | None = None, progress: Progress | None = None) -> int:
         """Send the scan; returns the number of image messages sent. Setting `stop` ends it within a moment.
 
-        The socket is closed at the end; after a complete scan once the receiver has taken the last message, or
-        after a minute.
+        Returns once the receiver has taken the last message, or a minute after it was sent.
         """
         stop = stop or threading.Event()
         sent = 0
@@ -87,9 +86,16 @@ class Beamline:
             if not self.faults.no_end:
                 self._send(self._encoder.end(), stop)
         finally:
-            self._socket.close(linger=0 if stop.is_set() else int(1000 * LINGER))
-            self._context.term()
+            self._close(stop)
         return sent
+
+    def _close(self, stop: threading.Event) -> None:
+        """Let the socket empty itself; in a thread, because nothing else can leave zmq_ctx_term early."""
+        self._socket.close(linger=0 if stop.is_set() else int(1000 * LINGER))
+        emptying = threading.Thread(target=self._context.term, daemon=True)
+        emptying.start()
+        while emptying.is_alive() and not stop.is_set():
+            emptying.join(POLL)
 
     def _send_images(self, stop: threading.Event, progress: Progress | None) -> int:
         sent, due = 0, time.monotonic()

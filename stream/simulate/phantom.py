@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 AIR, GLASS, CARBON = 0, 1, 2
 POROSITY = 0.2  # of the carbon/binder; as much of a particle's rim is filled with carbon
 # Particles differ a little: (strain, axis) factors of the states, drawn with binomial probabilities
-STATES = ((0.92, 1 - 1e-4), (0.96, 1 + 5e-5), (1.0, 1.0), (1.04, 1 - 5e-5), (1.08, 1 + 1e-4))
+STATES = ((0.96, 1 - 1e-4), (0.98, 1 + 5e-5), (1.0, 1.0), (1.02, 1 - 5e-5), (1.04, 1 + 1e-4))
 STATE_ODDS = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -120,8 +120,8 @@ def place(rng: np.random.Generator, field: float, inner: float, height: float) -
         axes = (height + 2 * field, size * inner * rng.uniform(0.6, 0.8), size * inner)
         patches.append(Ball(center, axes, float(turn + np.pi / 2)))
 
-    big = float(np.clip(6.0, 0.12 * field, 0.27 * field))
-    wanted = max(3, round(0.5 * 0.75 * (inner / big) ** 2 * (height + big) / big))
+    big = float(np.clip(6.0, 0.12 * field, 0.25 * field))
+    wanted = max(4, round(0.5 * (inner / big) ** 2 * (height + big) / big))
     particles: list[Ball] = []
     for radius, number in ((big, wanted), (big / 3, 4 * wanted)):
         for _ in range(60 * number):

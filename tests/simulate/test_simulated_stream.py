@@ -233,6 +233,23 @@ def test_nothing_is_lost_without_a_receiver_and_stopping_is_quick(scan):
     assert time.monotonic() - begin < 1
 
 
+def test_stopping_is_quick_when_the_receiver_takes_nothing_any_more(tmp_path):
+    scan = make_scan(size=400)  # a megabyte in all: more than the system's buffers for a local socket
+    beamline, stop, counted = Beamline(scan, f"ipc://{tmp_path}/stream"), threading.Event(), []
+    receiver = Receiver(beamline.endpoint)
+    thread = threading.Thread(target=beamline.run, args=(stop, lambda n, total: counted.append(n)))
+    thread.start()
+    while len(counted) < 24:
+        time.sleep(0.01)
+    thread.join(0.3)
+    assert thread.is_alive()  # everything is sent, not everything is taken
+    begin = time.monotonic()
+    stop.set()
+    thread.join(5)
+    assert time.monotonic() - begin < 1
+    receiver.socket.close(0)
+
+
 def test_the_rate_is_kept(scan):
     begin = time.monotonic()
     published(scan, rate=60.0)

@@ -1,0 +1,1 @@
+"""Classifiers made from simulated scans, reconstructed as a measured one would be."""

@@ -1,0 +1,71 @@
+"""Labelled voxels of many simulated scans, kept apart by phantom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.classify.manifest import CLASSES
+from stream.analyse.classify.preprocess import Q_GRID, features
+from stream.simulate.training.foreign import add_foreign
+from stream.simulate.training.samples import draw_sample
+from stream.simulate.training.slices import draw_beam, reconstructed_voxels
+
+UNFAMILIAR = len(CLASSES)  # the label of foreign patterns
+STAGES = 2  # reconstructions of a scan: the complete one, and one of a part of it
+FOREIGN = 0.12  # foreign patterns added, as a share of a slice's voxels
+FOREIGN_KINDS = 6  # different ones in a slice
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """inputs (n, 2 · bins) as the models take them, labels (n,), phantom (n,), complete (n,) of a whole scan or not."""
+
+    inputs: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int8]
+    phantom: npt.NDArray[np.int32]
+    complete: npt.NDArray[np.bool_]
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> Dataset:
+        """The chosen voxels."""
+        return Dataset(self.inputs[chosen], self.labels[chosen], self.phantom[chosen], self.complete[chosen])
+
+
+def make_dataset(phantoms: range, seed: int, largest: int, progress: Progress | None = None) -> Dataset:
+    """Voxels of the phantoms with these numbers; each depends on (seed, number) alone.
+
+    Parameters
+    ----------
+    largest
+        voxels a side of the largest scan.
+    """
+    parts = []
+    for done, number in enumerate(phantoms, start=1):
+        parts += phantom_voxels(number, seed, largest)
+        if progress is not None:
+            progress(done, len(phantoms))
+    return Dataset(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+Part = tuple[npt.NDArray[np.float32], npt.NDArray[np.int8], npt.NDArray[np.int32], npt.NDArray[np.bool_]]
+
+
+def phantom_voxels(number: int, seed: int, largest: int) -> list[Part]:
+    """Columns of a `Dataset` for each reconstruction of one phantom."""
+    rng = np.random.default_rng([seed, number])
+    sample = draw_sample(rng, largest)
+    parts = []
+    for stage, voxels in enumerate(reconstructed_voxels(rng, sample, draw_beam(rng, sample.count), STAGES)):
+        chosen = rng.random(len(voxels.labels)) < FOREIGN
+        foreign = add_foreign(rng, voxels.values[chosen], Q_GRID.centers, FOREIGN_KINDS)
+        values = np.concatenate([voxels.values, foreign])
+        labels = np.concatenate([voxels.labels, np.full(len(foreign), UNFAMILIAR, np.int8)])
+        size = len(labels)
+        phantom, complete = np.full(size, number, np.int32), np.full(size, stage == 0)
+        parts.append((features(values, 1.0), labels, phantom, complete))
+    return parts
