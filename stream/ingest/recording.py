@@ -14,6 +14,7 @@ are written in HDF5's single-writer mode: what was flushed can be read although 
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -42,6 +43,7 @@ ROW = np.dtype(
     ]
 )
 _BUFFER = 1 << 20  # bytes held back until they are worth a write
+_RESERVE = 8 << 20  # bytes of the disk left alone, so that HDF5 can always flush and close
 _BYTES_CHUNK = 1 << 18
 _ROWS_CHUNK = 1024
 
@@ -85,15 +87,16 @@ class Recording:
         self.count = 0
         self._shape = shape
         self._pending_bytes = pending_bytes
-        with self._writing():
-            self.path.touch(exist_ok=False)
         self._file: h5py.File | None = None
         self._frames: h5py.Dataset | None = None
+        self._failed = False
         self._frame_count = 0
         self._offset = 0
         self._rows: list[tuple[int, int, int, int, int, int, int, float]] = []
         self._bytes: list[bytes] = []
         self._buffered = 0
+        with self._writing():
+            self.path.touch(exist_ok=False)
 
     def append(self, parts: Parts, event: Event | None, received: float) -> int:
         """Record one message, None for its event where it could not be decoded; its index in this file is returned.
@@ -101,8 +104,10 @@ class Recording:
         Raises
         ------
         StoreError
-            where the file cannot be written.
+            where the file cannot be written. A disk that is full is noticed before anything is written: the message
+            is not in the recording then, and may come again when there is room.
         """
+        self._check_room(sum(map(len, parts)))
         with self._writing():
             pixels = _pixels(event, self._shape)
             if self._file is None and (pixels is not None or self._buffered > self._pending_bytes):
@@ -123,7 +128,9 @@ class Recording:
             self._write_buffer(self._file)
 
     def close(self) -> None:
-        """Flush and close; no file is left behind where no message came."""
+        """Flush and close; no file is left behind where no message came, and a file that failed is left as it is."""
+        if self._failed:
+            return
         if self._file is None and not self._rows:
             self.path.unlink(missing_ok=True)
             return
@@ -134,11 +141,20 @@ class Recording:
             finally:
                 self._file.close()
 
+    def _check_room(self, size: int) -> None:
+        """HDF5 does not survive a full disk: it crashes when it closes a file it could not write."""
+        free = shutil.disk_usage(self.path.parent).free
+        if free < size + self._buffered + _RESERVE:
+            raise StoreError(f"{self.path} cannot be written: the disk is full ({free} bytes left)")
+
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        if self._failed:
+            raise StoreError(f"{self.path} cannot be written: an earlier write failed")
         try:
             yield
         except (OSError, RuntimeError, ValueError) as error:  # h5py has no error of its own
+            self._failed = True
             raise StoreError(f"{self.path} cannot be written: {' '.join(str(error).split())}") from error
 
     def _create(self, pixels: EncodedArray | None) -> h5py.File:
