@@ -1,6 +1,6 @@
 """The chain after the journal, as the figure draws it:
 
-    journal → patterns → sinograms → SIRT → voxels → classes, phases, strain → maps
+journal → patterns → sinograms → SIRT → voxels → classes, phases, strain → maps
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Pipeline:
 
     def finish(self) -> Maps:
         """The final result: every slice from zero, from the complete, sorted set; stored in results.nxs."""
-        self.tomograph.update(0.0)
+        self.tomograph.settle()
         traces = []
         for s in range(len(self.planes)):
             self.volume[s], trace = self.tomograph.final(s)
@@ -128,7 +128,7 @@ class Pipeline:
         arrays["projection_frames"] = store.measured.sum(axis=2)
         center = self.tomograph.center
         told = {
-            "center_um": center.center_um,
+            "center_um": center.um,
             "center_from": center.source,
             "iterations": self.config.reconstruction.iterations,
             "residual": trace[-1] if trace else None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from stream.analyse.pipeline import Pipeline
+from stream.analyse.pipeline import Maps, Pipeline
 from stream.core.axis import RadialAxis
 from stream.core.commands import Command, read_commands
 from stream.core.config import Config, Region
@@ -109,7 +109,7 @@ class Follower:
         self._publish((arrays, told), final=True)
         log.info("analyse.finished", status=self.status, seconds=round(time.monotonic() - begun, 3))
 
-    def _publish(self, maps: tuple[dict[str, object], dict[str, object]], *, final: bool) -> None:
+    def _publish(self, maps: Maps, *, final: bool) -> None:
         arrays, told = maps
         self.revision += 1
         metadata = {
@@ -120,7 +120,7 @@ class Follower:
             "started": self.started,
             "updated": time.time(),
         }
-        write_revision(self.directory.revision, Revision(number=self.revision, metadata=metadata, arrays=arrays))  # type: ignore[arg-type]
+        write_revision(self.directory.revision, Revision(number=self.revision, metadata=metadata, arrays=arrays))
         self._store_state()
 
     def _store_state(self) -> None:

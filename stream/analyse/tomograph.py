@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
 from stream.analyse.store import PatternStore, window
-from stream.analyse.tomography.center import CenterEstimate, find_center
+from stream.analyse.tomography.center import find_center
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import ProgressiveSirt, reconstruct
 from stream.core.config import ReconstructionConfig
@@ -21,13 +21,21 @@ MOVED = 0.1  # steps: a smaller change of the axis does not restart the live rec
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Center:
+    """The rotation axis: motor position in µm, and whether config, data or the grid's middle gave it."""
+
+    um: float
+    source: Literal["config", "data", "grid"]
+
+
 @dataclass(slots=True)
 class Tomograph:
     """Live volumes of all slices; each is warm from one update to the next."""
 
     store: PatternStore
     config: ReconstructionConfig
-    center: CenterEstimate = field(init=False)
+    center: Center = field(init=False)
     slices: list[ProgressiveSirt] = field(init=False)
     given: npt.NDArray[np.bool_] = field(init=False)
 
@@ -37,22 +45,23 @@ class Tomograph:
 
     def projector(self) -> Projector:
         """The geometry of every slice."""
-        return Projector(self.store.grid.angles, self.store.grid.positions, self.center.center_um)
+        return Projector(self.store.grid.angles, self.store.grid.positions, self.center.um)
 
-    def estimate_center(self) -> CenterEstimate:
+    def estimate_center(self) -> Center:
         """The rotation axis: configured, or found in the slice with most rays, or the middle of the grid."""
         if self.config.center != "auto":
-            return CenterEstimate(float(self.config.center), "config", 0.0)
+            return Center(float(self.config.center), "config")
         usable = self.store.with_beam
         fullest = int(usable.sum(axis=(1, 2)).argmax())
         sinogram = window(self.store.patterns[fullest], self.store.axis, None)
-        return find_center(sinogram, usable[fullest], self.store.grid.angles, self.store.grid.positions)
+        found = find_center(sinogram, usable[fullest], self.store.grid.angles, self.store.grid.positions)
+        return Center(found.center_um, found.source)
 
     def update(self, seconds: float) -> list[int]:
         """Take up new rays and iterate for about `seconds`; the slices that changed, the newest first."""
         estimate = self.estimate_center()
-        if abs(estimate.center_um - self.center.center_um) > MOVED * abs(self.store.grid.step):
-            log.info("axis.moved", center_um=estimate.center_um, source=estimate.source)
+        if abs(estimate.um - self.center.um) > MOVED * abs(self.store.grid.step):
+            log.info("axis.moved", center_um=estimate.um, source=estimate.source)
             self._begin(estimate)
         usable = self.store.with_beam
         changed = [s for s in range(len(self.slices)) if (usable[s] != self.given[s]).any()]
@@ -68,21 +77,33 @@ class Tomograph:
             self.slices[s].iterate_for(max(deadline - time.monotonic(), 0.0) / len(busy))
         return busy
 
+    def settle(self) -> None:
+        """Take the axis that the complete set gives, whatever the live one was."""
+        self.center = self.estimate_center()
+
     def final(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """SIRT of one slice from zero on the complete, sorted set: volume (y, x, bin), residual trace."""
         measured = self.store.with_beam[index]
         return reconstruct(self.projector(), self.store.patterns[index], measured, self.config.iterations)
 
+    def voxel_variance(self, index: int) -> npt.NDArray[np.float32]:
+        """Variance of each voxel's pattern, (y, x, bin)."""
+        rays = np.nanmean(self.store.variances(index)[self.store.with_beam[index]], axis=0)
+        count = self.store.grid.shape[2]
+        return np.broadcast_to((rays / count).astype(np.float32), (count, count, rays.size))
+
     def coverage(self) -> npt.NDArray[np.float32]:
         """Measured share of the planned ray weight, (slice, y, x), NaN outside the field of view."""
-        return np.stack([sirt.coverage() for sirt in self.slices]).astype(np.float32)
+        projector, usable = self.projector(), self.store.with_beam
+        planned = np.where(projector.support, projector.column_sums(np.ones(projector.rays)), np.nan)
+        return np.stack([projector.column_sums(rays) / planned for rays in usable]).astype(np.float32)
 
     def residual(self) -> float | None:
         """Root mean square of the slices' relative residuals, None before the first iteration."""
         known = [sirt.residual for sirt in self.slices if np.isfinite(sirt.residual)]
         return float(np.sqrt(np.mean(np.square(known)))) if known else None
 
-    def _begin(self, center: CenterEstimate) -> None:
+    def _begin(self, center: Center) -> None:
         self.center = center
         projector: Any = self.projector()
         self.slices = [ProgressiveSirt(projector, self.store.axis.bins) for _ in self.store.grid.slices]

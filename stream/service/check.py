@@ -36,7 +36,6 @@ def check(config: Config) -> Iterator[str]:
     empty = int(np.count_nonzero(integrate(np.zeros(geometry.shape, dtype=np.uint16)).norms == 0))
     yield f"patterns: {axis.bins} bins from {axis.low:.4g} to {axis.high:.4g} {axis.unit}, {empty} without a pixel"
     reader = VoxelReader.from_config(config, axis)
-    for line in reader.description():
-        yield line
+    yield from reader.description()
     yield f"disk: the journal takes {grid.size * axis.bins * PATTERN_BYTES / 1e9:.2f} GB"
     yield "the config is valid"

@@ -84,9 +84,7 @@ def run(
     return status
 
 
-def supervise(
-    job: Job, directory: RunDirectory, lock: int, tick: Callable[[], None], stop: threading.Event
-) -> None:
+def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], None], stop: threading.Event) -> None:
     """Tend the children until the run is over."""
     names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
     environment = {}
