@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from stream.core.config import Config
@@ -16,13 +16,15 @@ PROBABILITY = "class_probability"
 class MapEntry:
     """One map as the page lists it.
 
-    plane is the class label where the map is one plane of class_probability; error names the map that holds the
-    standard error; limits are the ends of the scale where the quantity has natural ones.
+    title stands alone, short stands under its group. plane is the class label where the map is one plane of
+    class_probability; error names the map that holds the standard error; limits are the ends of the scale where the
+    quantity has natural ones.
     """
 
     name: str
     group: str
     title: str
+    short: str
     unit: str = ""
     palette: Palette = "viridis"
     limits: tuple[float, float] | None = None
@@ -36,38 +38,39 @@ class MapEntry:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How a quantity is shown; title takes the phase."""
+    """How a quantity is shown; title and short take the phase as {0}."""
 
     group: str
     title: str
+    short: str
     palette: Palette = "viridis"
     limits: tuple[float, float] | None = None
 
 
 UNITY = (0.0, 1.0)
 OF_A_PHASE = {
-    "phase": Kind("Phases", "{0}"),
-    "fraction": Kind("Weight fractions", "{0}, weight fraction", "viridis", UNITY),
-    "strain": Kind("Strain and size", "{0}, microstrain ε", "magma"),
-    "strain_error": Kind("Strain and size", "{0}, error of ε", "magma"),
-    "size": Kind("Strain and size", "{0}, domain size", "magma"),
-    "a": Kind("Cell", "{0}, a", "cividis"),
-    "b": Kind("Cell", "{0}, b", "cividis"),
-    "c": Kind("Cell", "{0}, c", "cividis"),
-    "alpha": Kind("Cell", "{0}, α", "cividis"),
-    "beta": Kind("Cell", "{0}, β", "cividis"),
-    "gamma": Kind("Cell", "{0}, γ", "cividis"),
-    "cell_volume": Kind("Cell", "{0}, cell volume", "cividis"),
+    "phase": Kind("Phases", "Amount of {0}", "{0}"),
+    "fraction": Kind("Weight fractions", "Weight fraction of {0}", "{0}", "viridis", UNITY),
+    "strain": Kind("Strain and size", "Microstrain ε of {0}", "{0} ε", "magma"),
+    "strain_error": Kind("Strain and size", "Error of ε of {0}", "{0} ε error", "magma"),
+    "size": Kind("Strain and size", "Domain size of {0}", "{0} size", "magma"),
+    "a": Kind("Cell", "Cell of {0}, a", "{0} a", "cividis"),
+    "b": Kind("Cell", "Cell of {0}, b", "{0} b", "cividis"),
+    "c": Kind("Cell", "Cell of {0}, c", "{0} c", "cividis"),
+    "alpha": Kind("Cell", "Cell of {0}, α", "{0} α", "cividis"),
+    "beta": Kind("Cell", "Cell of {0}, β", "{0} β", "cividis"),
+    "gamma": Kind("Cell", "Cell of {0}, γ", "{0} γ", "cividis"),
+    "cell_volume": Kind("Cell", "Cell volume of {0}", "{0} volume", "cividis"),
 }
 ALONE = {
-    "global": Kind("Intensity", "Whole pattern"),
-    "density": Kind("Intensity", "Density"),
-    "class_index": Kind("Classes", "Class", "classes"),
-    "cluster_index": Kind("Classes", "Cluster, unsupervised", "classes"),
-    "coverage": Kind("Quality", "Coverage", "cividis", UNITY),
-    "fit_quality": Kind("Quality", "Fit, reduced χ²", "cividis"),
-    "parallax_strain": Kind("Quality", "Parallax bound on ε", "cividis"),
-    "parallax_cell": Kind("Quality", "Parallax bound on the cell", "cividis"),
+    "global": Kind("Intensity", "Whole pattern", "whole pattern"),
+    "density": Kind("Intensity", "Density", "density"),
+    "class_index": Kind("Classes", "Class", "class", "classes"),
+    "cluster_index": Kind("Classes", "Cluster, unsupervised", "cluster", "classes"),
+    "coverage": Kind("Quality", "Coverage", "coverage", "cividis", UNITY),
+    "fit_quality": Kind("Quality", "Reduced χ² of the fit", "fit χ²", "cividis"),
+    "parallax_strain": Kind("Quality", "Parallax bound on ε", "parallax ε", "cividis"),
+    "parallax_cell": Kind("Quality", "Parallax bound on the cell", "parallax cell", "cividis"),
 }
 GROUPS = (
     *("Phases", "Weight fractions", "Strain and size", "Cell", "Classes", "Class probability"),
@@ -80,10 +83,10 @@ def kinds(config: Config) -> dict[str, Kind]:
     found = dict(ALONE)
     for phase in config.phases:
         for quantity, kind in OF_A_PHASE.items():
-            title = kind.title.format(phase.name)
-            found[f"{quantity}_{phase.name}"] = Kind(kind.group, title, kind.palette, kind.limits)
+            title, short = kind.title.format(phase.name), kind.short.format(phase.name)
+            found[f"{quantity}_{phase.name}"] = replace(kind, title=title, short=short)
     for region in config.regions:
-        found[region.name] = Kind("Intensity", region.name)
+        found[region.name] = _region(region.name)
     return found
 
 
@@ -91,10 +94,15 @@ def _kind(name: str, known: dict[str, Kind], revision: Revision) -> Kind:
     if name in known:
         return known[name]
     if name.startswith("xrf_"):
-        return Kind("Elements", name.removeprefix("xrf_"), "magma")
+        element = name.removeprefix("xrf_")
+        return Kind("Elements", f"Fluorescence of {element}", element, "magma")
     if f"sinograms/{name}" in revision.arrays:  # a region added while the scan runs
-        return Kind("Intensity", name)
-    return Kind("Other", name)
+        return _region(name)
+    return Kind("Other", name, name)
+
+
+def _region(name: str) -> Kind:
+    return Kind("Intensity", f"Region {name}", name)
 
 
 def catalogue(revision: Revision | None, config: Config) -> list[MapEntry]:
@@ -114,6 +122,7 @@ def catalogue(revision: Revision | None, config: Config) -> list[MapEntry]:
                 name=name,
                 group=kind.group,
                 title=kind.title,
+                short=kind.short,
                 unit=units.get(name) or "",
                 palette=kind.palette,
                 limits=kind.limits,
@@ -121,10 +130,17 @@ def catalogue(revision: Revision | None, config: Config) -> list[MapEntry]:
             )
         )
     if f"maps/{PROBABILITY}" in revision.arrays:
-        entries += [
-            MapEntry(
-                name=PROBABILITY, group="Class probability", title=label.replace("_", " "), limits=UNITY, plane=label
-            )
-            for label in revision.metadata.get("classes", [])
-        ]
+        entries += [_probability(label) for label in revision.metadata.get("classes", [])]
     return sorted(entries, key=lambda entry: GROUPS.index(entry.group))
+
+
+def _probability(label: str) -> MapEntry:
+    name = label.replace("_", " ")
+    return MapEntry(
+        name=PROBABILITY,
+        group="Class probability",
+        title=f"Probability of {name}",
+        short=name,
+        limits=UNITY,
+        plane=label,
+    )

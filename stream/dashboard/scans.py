@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from stream.core.revision import Revision
 from stream.dashboard.answers import Format, Json, array_answer
-from stream.dashboard.catalogue import PROBABILITY, MapEntry, catalogue
+from stream.dashboard.catalogue import PROBABILITY, catalogue
 from stream.dashboard.view import RunView
 
 router = APIRouter(prefix="/api/v1", tags=["read"])
@@ -93,11 +93,9 @@ def one_map(
     if array is None:
         raise HTTPException(404, f"there is no map {name!r} in revision {revision.number} of {run.scan!r}")
     plane = one_slice(array, index)
-    entry = MapEntry(name=name, group="", title="")
     if name == PROBABILITY and label is not None:
         plane = plane[_class_number(revision, label)]
-    else:
-        entry = next((e for e in catalogue(revision, run.config) if e.name == name), entry)
+    entry = next(entry for entry in catalogue(revision, run.config) if entry.name == name)
     meta = {"revision": revision.number, "map": name, "class": label, "slice": index, "unit": entry.unit}
     return array_answer(plane, form, meta, entry.palette, _limits(low, high))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,10 @@ class RunView:
             return self._revision
 
     def snapshot(self) -> LedgerSnapshot:
-        """The ledger as of its last commit."""
+        """The ledger as of its last commit; a ledger that was opened and not yet committed to is waiting."""
         with self._lock:
-            return self._ledger.snapshot()
+            found = self._ledger.snapshot()
+        return replace(found, state={"phase": "waiting", **found.state})
 
     def events(self) -> list[tuple[float, str]]:
         """What ingest noted, oldest first."""
@@ -71,22 +72,18 @@ class RunView:
         fresh = now - state.get("updated", 0.0) < STALE_RATE
         rate = state.get("rate") if fresh else None
         missing = snapshot.frames["missing"]
+        stored = _modified(self.directory.revision)
         return {
             **run_metadata(self.config, revision, snapshot),
             "scan": self.scan,
             "rate": rate,
             "latency": state.get("latency") if fresh else None,
             "eta": missing / rate if rate and missing else None,
-            "update_age": self._age(now),
+            "update_age": None if stored is None else max(0.0, now - stored),
+            "frame_time": _modified(self.directory.frame),
             "time": now,
             "grid": {"slices": self.grid.slices, "positions": len(self.grid.positions), "step": abs(self.grid.step)},
         }
-
-    def _age(self, now: float) -> float | None:
-        try:
-            return max(0.0, now - self.directory.revision.stat().st_mtime)
-        except FileNotFoundError:
-            return None
 
     def voxel_pattern(self, place: tuple[int, int, int], bins: int) -> npt.NDArray[np.float32] | None:
         """The pattern of voxel (slice, y, x), shape (bins,); None while the live volume does not hold it."""
@@ -108,6 +105,14 @@ class RunView:
         except Exception as error:  # zipfile, zlib and numpy each have their own errors
             raise StoreError(f"{self.directory.frame} cannot be read: {error}") from error
         return {name: value if name == "image" else value.item() for name, value in found.items()}
+
+
+def _modified(path: Path) -> float | None:
+    """Unix seconds of the last change, None where there is no such file."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

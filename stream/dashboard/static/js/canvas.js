@@ -1,0 +1,31 @@
+// Canvases that are sharp on every screen and know the theme's inks.
+
+const probe = document.createElement("span");
+probe.hidden = true;
+
+// A custom property as a colour that a canvas understands.
+export function ink(name) {
+  if (!probe.isConnected) document.body.append(probe);
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
+}
+
+// Draw now and whenever the size changes; draw gets (context, width, height) in CSS pixels.
+export function crisp(canvas, draw) {
+  function redraw() {
+    const { width, height } = canvas.getBoundingClientRect();
+    if (!width || !height) return;
+    const ratio = devicePixelRatio || 1;
+    const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+    if (canvas.width !== w || canvas.height !== h) Object.assign(canvas, { width: w, height: h });
+    const context = canvas.getContext("2d");
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    context.imageSmoothingEnabled = false;
+    draw(context, width, height);
+  }
+  new ResizeObserver(redraw).observe(canvas);
+  return redraw;
+}
+
+export const font = (size = 12) => `${size}px system-ui, sans-serif`;

@@ -1,0 +1,35 @@
+// The keyboard: arrows move the voxel, brackets change the map, digits choose a small one.
+
+import { chooseMultiple } from "./multiples.js";
+import { step } from "./maplist.js";
+
+const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+const typing = (target) => target.matches("input, select, textarea, dialog *");
+
+function move(store, [dy, dx], by) {
+  const last = store.state.status.grid.positions - 1;
+  const middle = Math.floor(last / 2);
+  const { y, x } = store.state.voxel ?? { y: middle - dy * by, x: middle - dx * by };
+  const kept = (i) => Math.min(last, Math.max(0, i));
+  store.set({ voxel: { y: kept(y + dy * by), x: kept(x + dx * by) }, hover: null });
+}
+
+export function startKeys(store, toggleTheme) {
+  const map = document.getElementById("map");
+  const actions = {
+    "[": () => step(store, -1),
+    "]": () => step(store, 1),
+    l: () => store.set({ log: !store.state.log }),
+    t: toggleTheme,
+    Escape: () => store.set({ voxel: null }),
+  };
+  document.addEventListener("keydown", (event) => {
+    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    // without a chosen voxel the arrows scroll the page, unless the map has the focus
+    if (event.key in ARROWS && store.state.plane && (store.state.voxel || event.target === map)) {
+      event.preventDefault();
+      move(store, ARROWS[event.key], event.shiftKey ? 10 : 1);
+    } else if (/^[1-9]$/.test(event.key)) chooseMultiple(store, Number(event.key) - 1);
+    else actions[event.key]?.();
+  });
+}

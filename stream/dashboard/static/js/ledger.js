@@ -1,0 +1,66 @@
+// What happened to every frame, and what ingest noted.
+
+import { clock, count, percent, words } from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+const sum = (reasons) => Object.values(reasons).reduce((total, n) => total + n, 0);
+
+function row(name, n, share, className = "") {
+  const found = document.createElement("tr");
+  found.className = className;
+  for (const text of [name, count(n), share]) {
+    const cell = document.createElement("td");
+    cell.textContent = text;
+    found.append(cell);
+  }
+  return found;
+}
+
+function showCounts(frames) {
+  const of = (n) => (n && frames.expected ? percent(n / frames.expected) : "");
+  const reasons = (found) => Object.entries(found).map(([reason, n]) => row(words(reason.replaceAll("-", " ")), n, "", "reason"));
+  const alarm = (n) => (n ? "alarm" : "");
+  const body = document.createElement("tbody");
+  body.append(
+    row("Expected", frames.expected, ""),
+    row("Received", frames.received, ""),
+    row("Integrated", frames.integrated, of(frames.integrated), "strong"),
+    row("In flight", frames.in_flight, ""),
+    row("Duplicate", frames.duplicate, ""),
+    row("Rejected", sum(frames.rejected), "", alarm(sum(frames.rejected))),
+    ...reasons(frames.rejected),
+    row("Dropped", sum(frames.dropped), "", alarm(sum(frames.dropped))),
+    ...reasons(frames.dropped),
+    row("Missing", frames.missing, of(frames.missing)),
+  );
+  byId("ledger").replaceChildren(body);
+}
+
+// While the scan runs, the last gap is simply what is still to come.
+function showGaps({ frames, status }) {
+  const running = status === "waiting" || status === "acquiring";
+  const ranges = running ? frames.missing_ranges.filter(([, last]) => last !== frames.expected - 1) : frames.missing_ranges;
+  const texts = ranges.slice(0, 5).map(([first, last]) => (first === last ? count(first) : `${count(first)}–${count(last)}`));
+  const more = ranges.length > 5 ? ` and ${ranges.length - 5} more` : "";
+  byId("gaps").textContent = texts.length ? `Gaps: ${texts.join(", ")}${more}` : "";
+}
+
+function showEvents(events) {
+  byId("events").replaceChildren(
+    ...[...events].reverse().map(([time, text]) => {
+      const item = document.createElement("li");
+      const when = document.createElement("time");
+      when.textContent = clock(new Date(1000 * time));
+      item.append(when, ` ${text}`);
+      return item;
+    }),
+  );
+}
+
+export function startLedger(store) {
+  store.on(["status"], ({ status }) => {
+    showCounts(status.frames);
+    showGaps(status);
+    if (status.events) showEvents(status.events);
+  });
+}

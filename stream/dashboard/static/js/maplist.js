@@ -1,0 +1,51 @@
+// The maps by group, and the choice among them.
+
+export const idOf = (entry) => (entry.plane === null ? entry.name : `${entry.name}:${entry.plane}`);
+export const chosenEntry = (state) => state.entries.find((entry) => idOf(entry) === state.entryId) ?? null;
+
+function button(store, entry) {
+  const found = document.createElement("button");
+  found.type = "button";
+  found.textContent = entry.short;
+  found.title = entry.title;
+  found.dataset.map = idOf(entry);
+  found.addEventListener("click", () => store.set({ entryId: idOf(entry) }));
+  return found;
+}
+
+function rebuild(store, nav) {
+  const groups = Map.groupBy(store.state.entries, (entry) => entry.group);
+  nav.replaceChildren(
+    ...[...groups].map(([name, entries]) => {
+      const group = document.createElement("section");
+      const heading = document.createElement("h3");
+      heading.textContent = name;
+      group.append(heading, ...entries.map((entry) => button(store, entry)));
+      return group;
+    }),
+  );
+}
+
+function mark(state, nav) {
+  for (const each of nav.querySelectorAll("button")) {
+    const chosen = each.dataset.map === state.entryId;
+    each.setAttribute("aria-pressed", chosen);
+    if (chosen && nav.scrollWidth > nav.clientWidth) each.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+}
+
+export function step(store, by) {
+  const { entries, entryId } = store.state;
+  if (!entries.length) return;
+  const at = entries.findIndex((entry) => idOf(entry) === entryId);
+  store.set({ entryId: idOf(entries[(at + by + entries.length) % entries.length]) });
+}
+
+export function startMapList(store) {
+  const nav = document.getElementById("maps");
+  store.on(["entries"], (state) => {
+    rebuild(store, nav);
+    mark(state, nav);
+  });
+  store.on(["entryId"], (state) => mark(state, nav));
+}

@@ -1,0 +1,151 @@
+// The large map: pixels, field of view, scale bar, cursor; the pointer's value under it.
+
+import { crisp, font, ink } from "./canvas.js";
+import { paint } from "./colours.js";
+import { signed, ticks, unitText, withError, words } from "./format.js";
+
+const byId = (id) => document.getElementById(id);
+
+// µm of a voxel's centre from the rotation axis
+export const position = (grid, i) => (i - (grid.positions - 1) / 2) * grid.step;
+
+function drawField(context, size) {
+  context.beginPath();
+  context.arc(size / 2, size / 2, size / 2 - 0.5, 0, 2 * Math.PI);
+  context.strokeStyle = ink("line");
+  context.lineWidth = 1;
+  context.stroke();
+}
+
+// In the corner that the field of view leaves free.
+function drawScaleBar(context, size, grid) {
+  const width = grid.positions * grid.step;
+  const length = ticks(0, width, 7).step;
+  const pixels = (length / width) * size;
+  context.fillStyle = ink("text");
+  context.fillRect(2, size - 6, pixels, 3);
+  context.font = font(12);
+  context.fillText(`${length} µm`, 2, size - 12);
+}
+
+function drawVoxel(context, size, grid, voxel, strong) {
+  if (!voxel) return;
+  const cell = size / grid.positions;
+  const [x, y] = [voxel.x * cell, voxel.y * cell];
+  const around = Math.max(cell, 5);
+  const box = [x + (cell - around) / 2, y + (cell - around) / 2, around, around];
+  if (strong) {
+    context.strokeStyle = ink("text");
+    context.globalAlpha = 0.35;
+    context.lineWidth = 1;
+    context.beginPath();
+    context.moveTo(0, y + cell / 2);
+    context.lineTo(size, y + cell / 2);
+    context.moveTo(x + cell / 2, 0);
+    context.lineTo(x + cell / 2, size);
+    context.stroke();
+    context.globalAlpha = 1;
+  }
+  context.lineWidth = strong ? 4 : 3;
+  context.strokeStyle = "rgb(0 0 0 / 0.75)";
+  context.strokeRect(...box);
+  context.lineWidth = strong ? 2 : 1;
+  context.strokeStyle = "white";
+  context.strokeRect(...box);
+}
+
+export function valueText(state, voxel) {
+  const { planeEntry: entry, plane, errors, classes, status } = state;
+  const columns = plane.shape[1];
+  if (columns !== status.grid.positions) return "";
+  const at = voxel.y * columns + voxel.x;
+  const label = (index) => (index < 0 ? "unknown or outside" : words(status.classes?.[index] ?? `cluster ${index}`));
+  const value = plane.data[at];
+  if (entry.name === "cluster_index") return value < 0 ? "outside" : `cluster ${value}`;
+  if (entry.palette === "classes") return label(value);
+  if (!Number.isFinite(value)) return "no value here";
+  const text = withError(value, errors?.data[at], entry.unit);
+  return classes && classes.data[at] >= 0 ? `${text}  ·  ${label(classes.data[at])}` : text;
+}
+
+function showReadout(state) {
+  const voxel = state.hover ?? state.voxel;
+  const readout = byId("readout");
+  if (!voxel || !state.plane) {
+    readout.textContent = state.plane ? "Point at the map for values" : "";
+    return;
+  }
+  const { grid } = state.status;
+  const place = document.createElement("span");
+  place.textContent = `x ${signed(position(grid, voxel.x))} µm   y ${signed(position(grid, voxel.y))} µm`;
+  const value = document.createElement("strong");
+  value.textContent = valueText(state, voxel);
+  readout.replaceChildren(place, value);
+}
+
+const WAITING = {
+  waiting: (status) => `Waiting for the first frame from ${status.config?.detector.endpoint ?? "the detector"}`,
+  acquiring: (status) =>
+    `${status.frames.integrated} frames are in; the first maps come when the first projection is reconstructed`,
+  finishing: () => "The final result is being computed",
+  aborted: () => "The run was aborted before it had maps",
+  failed: () => "The run failed before it had maps; its log says why",
+};
+
+function showEmpty(state) {
+  const empty = byId("empty");
+  empty.hidden = Boolean(state.plane);
+  if (state.plane) return;
+  const text = state.status ? WAITING[state.status.status]?.(state.status) : null;
+  empty.textContent = state.problem ?? text ?? "Looking for the run";
+}
+
+function showTitle({ planeEntry: entry, plane, status }) {
+  if (!entry) return;
+  byId("map-title").textContent = entry.title;
+  const unit = entry.unit ? `in ${unitText(entry.unit)}` : "";
+  const part = status.frames_used ? `${Math.round((100 * status.frames_used) / status.frames.expected)} % of the frames` : "";
+  byId("map-sub").textContent = [unit, entry.plane ? "" : part].filter(Boolean).join(", ");
+  byId("map").setAttribute("aria-label", `Map of ${entry.title}, revision ${plane.meta.revision}; arrow keys move the voxel`);
+}
+
+export function startMapView(store) {
+  const canvas = byId("map");
+  let picture = null;
+  const redraw = crisp(canvas, (context, size) => {
+    const { state } = store;
+    if (!picture || !state.status?.grid) return;
+    context.drawImage(picture, 0, 0, size, size);
+    drawField(context, size);
+    drawScaleBar(context, size, state.status.grid);
+    drawVoxel(context, size, state.status.grid, state.hover, false);
+    drawVoxel(context, size, state.status.grid, state.voxel, true);
+  });
+
+  store.on(["plane", "limits"], (state) => {
+    picture = paint(state.plane, state.planeEntry.palette, state.limits);
+    canvas.dataset.revision = state.plane.meta.revision;
+    canvas.dataset.map = state.entryId;
+    showTitle(state);
+  });
+  store.on(["plane", "limits", "hover", "voxel", "theme"], (state) => {
+    redraw();
+    showReadout(state);
+  });
+  store.on(["plane", "status", "link"], showEmpty);
+
+  const under = (event) => {
+    const grid = store.state.status?.grid;
+    if (!store.state.plane) return null;
+    const box = canvas.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((p) => Math.floor((p / box.width) * grid.positions));
+    const inside = Math.min(x, y) >= 0 && Math.max(x, y) < grid.positions;
+    return inside ? { x, y } : null;
+  };
+  canvas.addEventListener("pointermove", (event) => store.set({ hover: under(event) }));
+  canvas.addEventListener("pointerleave", () => store.set({ hover: null }));
+  canvas.addEventListener("click", (event) => {
+    const voxel = under(event);
+    if (voxel) store.set({ voxel });
+  });
+}
