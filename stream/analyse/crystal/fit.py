@@ -1,0 +1,247 @@
+"""The whole-pattern fit of every voxel: y = Σ s_p Σ I_hkl Voigt + humps + background."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.crystal import voxel
+from stream.analyse.crystal.instrument import Instrument
+from stream.analyse.crystal.lattice import CELL_NAMES, volume_of
+from stream.analyse.crystal.model import Crystal, Model, State, build
+from stream.analyse.crystal.smooth import Hump
+from stream.analyse.crystal.start import find_start, first_state, fit_once, with_templates
+from stream.core.axis import RadialAxis
+from stream.core.errors import FitError
+
+Floats = npt.NDArray[np.float64]
+Profile = Literal["lorentzian", "gaussian", "fit"]
+_SHARE = {"lorentzian": 1.0, "gaussian": 0.0, "fit": 0.8}
+
+
+class Reason(IntEnum):
+    """Why a voxel has no strain of a phase; OK where it has."""
+
+    OK = voxel.OK
+    NO_SIGNAL = voxel.NO_SIGNAL  # the phase is not there
+    TIED = voxel.TIED  # too little of it: its widths are the main phase's
+    TOO_FEW = voxel.TOO_FEW  # fewer than three usable reflections
+    NO_INSTRUMENT = voxel.NO_INSTRUMENT
+    AT_BOUND = voxel.AT_BOUND
+    NOT_FINITE = voxel.NOT_FINITE  # the voxel has no pattern
+    NOT_CONVERGED = voxel.NOT_CONVERGED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseMaps:
+    """One crystalline phase in n voxels; NaN where masked."""
+
+    scale: Floats  # (n,) s_p
+    amount: Floats  # (n,) s_p V_p²
+    fraction: Floats  # (n,) weight fraction among the crystalline phases
+    cell: dict[str, Floats]  # the free cell parameters: a, b, c in Å, angles in degrees
+    cell_volume: Floats  # (n,) Å³
+    strain: Floats  # (n,) ε = Δd/d
+    strain_error: Floats  # (n,) 1σ, everything else marginalised, the instrument's uncertainty included
+    size: Floats  # (n,) nm
+    reason: npt.NDArray[np.int8]  # (n,) `Reason`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitResult:
+    """What the fit says about n voxels."""
+
+    phases: dict[str, PhaseMaps]
+    humps: dict[str, Floats]  # (n,) area of each amorphous phase, intensity times the axis' unit
+    fit_quality: Floats  # (n,) reduced chi square
+    extrapolated: bool  # lines lie outside those the instrument was measured with; the caller warns
+    curve: npt.NDArray[np.float32] | None  # (n, bins) the fitted patterns, if asked for
+
+
+class PatternFit:
+    """Fits voxels' patterns with a set of phases.
+
+    Parameters
+    ----------
+    axis : the bins.
+    phases : crystalline and amorphous ones, in the config's order.
+    instrument : without one strain and size are masked, the rest is fitted all the same.
+    profile : shape of the sample's broadening; `fit` finds it on the mean pattern, once a phase.
+    shape_factor : K of β cosθ = Kλ/D + 4ε sinθ.
+    main : the phase whose cell is looked for within ±2 % in the mean pattern; None: the first crystalline one.
+
+    Raises
+    ------
+    FitError
+        If `main` is none of the phases, or the instrument was calibrated at another wavelength.
+    """
+
+    def __init__(
+        self,
+        axis: RadialAxis,
+        phases: list[Crystal | Hump],
+        instrument: Instrument | None = None,
+        profile: Profile = "lorentzian",
+        shape_factor: float = 0.9,
+        main: str | None = None,
+    ) -> None:
+        self.axis, self.instrument, self.profile, self.shape_factor = axis, instrument, profile, shape_factor
+        self.crystals = [phase for phase in phases if isinstance(phase, Crystal)]
+        self.humps = [phase for phase in phases if isinstance(phase, Hump)]
+        names = [crystal.name for crystal in self.crystals]
+        if main is not None and main not in names:
+            raise FitError(f"strain.phase is {main!r}, which is none of the crystalline phases {names}")
+        if instrument is not None and abs(instrument.wavelength / axis.wavelength - 1) > 0.02:
+            raise FitError(
+                f"the instrument was calibrated at {instrument.wavelength} Å, and the scan is at {axis.wavelength} Å"
+            )
+        self._main = names.index(main) if main else 0
+
+    def start(self, patterns: npt.NDArray[np.floating], variances: npt.NDArray[np.floating]) -> State:
+        """Where all voxels of a slice start: from their mean pattern. Arrays (n, bins)."""
+        usable = np.isfinite(patterns) & np.isfinite(variances) & (variances > 0)
+        count = usable.sum(axis=0)
+        mean = np.where(usable, patterns, 0).sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
+        variance = np.where(usable, variances, 0).sum(axis=0, dtype=np.float64) / np.maximum(count, 1) ** 2
+        weight = np.divide(1.0, variance, out=np.zeros_like(mean), where=count > 0)
+        first = first_state(self.crystals, self.axis.wavelength, self.shape_factor, _SHARE[self.profile])
+        state = find_start(mean, weight, first, self._main, self._model, self.profile == "fit")
+        return replace(state, systematic=self._systematic(mean, weight, state))
+
+    def fit(
+        self,
+        patterns: npt.NDArray[np.floating],
+        variances: npt.NDArray[np.floating],
+        start: State | None = None,
+        curve: bool = False,
+        threads: int | None = None,
+    ) -> FitResult:
+        """Fit each pattern by itself.
+
+        Parameters
+        ----------
+        patterns : (n, bins) intensity per bin; NaN where there is none.
+        variances : (n, bins), or (bins,) for all; bins whose variance is not positive are left out.
+        start : from `start`; None: made of these patterns. The same start and pattern give the same bits, whatever
+            other voxels or threads there are.
+        curve : keep the fitted patterns.
+        threads : None: one a core.
+        """
+        patterns = np.ascontiguousarray(patterns)
+        variances = np.ascontiguousarray(np.broadcast_to(variances, patterns.shape))
+        state = self.start(patterns, variances) if start is None else start
+        model = with_templates(self._model(state))
+        n, phases = len(patterns), len(self.crystals)
+        tables = np.empty((n, phases, voxel.WIDTH))
+        smooth = np.empty((n, model.smooth.shape[0]))
+        curves = np.empty((n, self.axis.bins if curve else 0))
+        quality = np.empty(n)
+        work = partial(_fit_some, patterns, variances, model, tables, smooth, curves, quality)
+        chunks = [slice(k, k + 16) for k in range(0, n, 16)]
+        with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
+            list(pool.map(work, chunks))
+        return FitResult(
+            phases=self._maps(tables, state),
+            humps={hump.name: smooth[:, k] for k, hump in enumerate(self.humps)},
+            fit_quality=quality,
+            extrapolated=self._extrapolated(model),
+            curve=curves.astype(np.float32) if curve else None,
+        )
+
+    def _model(self, state: State, instrument: Instrument | None = None) -> Model:
+        instrument = instrument or self.instrument
+        return build(self.axis, self.crystals, self.humps, instrument, state, self.shape_factor)
+
+    def _systematic(self, mean: Floats, weight: Floats, state: State) -> Floats:
+        """(phases,) error of strain from the instrument's own: the mean pattern refitted with it moved by 1σ."""
+        nominal = fit_once(mean, weight, with_templates(self._model(state)))[0][:, voxel.STRAIN]
+        squares = np.zeros_like(nominal)
+        for moved in self.instrument.variations() if self.instrument else []:
+            strain = fit_once(mean, weight, with_templates(self._model(state, moved)))[0][:, voxel.STRAIN]
+            squares += np.nan_to_num(strain - nominal) ** 2
+        # a phase that the mean pattern does not resolve shares the instrument, hence its error
+        squares[~np.isfinite(nominal)] = squares.max(initial=0.0)
+        return np.asarray(np.sqrt(squares))
+
+    def _extrapolated(self, model: Model) -> bool:
+        """Whether a line on the axis lies outside those the instrument was measured with."""
+        if self.instrument is None:
+            return False
+        return any(bool(np.any(self.instrument.extrapolated(lines))) for lines in self._lines(model))
+
+    def _lines(self, model: Model) -> list[Floats]:
+        """2θ (radians) of each phase's lines that lie on the axis."""
+        low, high = self.axis.two_theta_edges[[0, -1]]
+        lines = []
+        for p, metric in enumerate(model.metric):
+            rows = model.rows[model.first[p] : model.first[p + 1]]
+            two_theta = 2 * np.arcsin(self.axis.wavelength / 2 * np.sqrt(rows @ metric))
+            lines.append(two_theta[(two_theta > low) & (two_theta < high)])
+        return lines
+
+    def _maps(self, tables: Floats, state: State) -> dict[str, PhaseMaps]:
+        """One `PhaseMaps` a phase from the kernels' tables (n, phases, WIDTH)."""
+        reasons = tables[:, :, voxel.REASON].astype(np.int8)
+        scale = tables[:, :, voxel.SCALE]
+        cells = [self._cells(tables[:, p, :6], state.metric[p], p) for p in range(len(self.crystals))]
+        volumes = np.array([volume_of(cell) for cell in cells]).T.reshape(scale.shape)
+        masses = np.array([crystal.structure.cell_mass for crystal in self.crystals])
+        weights = scale * masses * volumes
+        there = np.any((reasons != Reason.NO_SIGNAL) & (reasons != Reason.NOT_FINITE), axis=1)
+        total = np.where(there, weights.sum(axis=1), np.nan)
+        maps = {}
+        for p, crystal in enumerate(self.crystals):
+            table, reason = tables[:, p], reasons[:, p].copy()
+            known = table[:, voxel.CELL_FREE] == 1
+            if self.instrument is None:
+                reason[reason == Reason.OK] = Reason.NO_INSTRUMENT
+            good = reason == Reason.OK
+            resolved = good & (table[:, voxel.SIZE_AT_BOUND] == 0)
+            size = self.shape_factor * self.axis.wavelength / (10 * table[:, voxel.BREADTH])
+            error = np.hypot(table[:, voxel.STRAIN_ERROR], state.systematic[p])
+            free = crystal.structure.lattice.free
+            maps[crystal.name] = PhaseMaps(
+                scale=scale[:, p],
+                amount=scale[:, p] * volumes[:, p] ** 2,
+                fraction=weights[:, p] / total,
+                cell={name: np.where(known, cells[p][:, CELL_NAMES.index(name)], np.nan) for name in free},
+                cell_volume=np.where(known, volumes[:, p], np.nan),
+                strain=np.where(good, table[:, voxel.STRAIN], np.nan),
+                strain_error=np.where(good, error, np.nan),
+                size=np.where(resolved, size, np.nan),
+                reason=reason,
+            )
+        return maps
+
+    def _cells(self, metric: Floats, start: Floats, p: int) -> Floats:
+        """(n, 6) cells; the start's where a voxel has none of its own."""
+        lattice = self.crystals[p].structure.lattice
+        free = len(lattice.free)
+        own = np.where(np.isfinite(metric[:, :free]), metric[:, :free], start[:free])
+        return lattice.cell(own)
+
+
+def _fit_some(
+    patterns: npt.NDArray[np.floating],
+    variances: npt.NDArray[np.floating],
+    model: Model,
+    tables: Floats,
+    smooth: Floats,
+    curves: Floats,
+    quality: Floats,
+    chunk: slice,
+) -> None:
+    """Fit the voxels of a chunk into the result arrays; the kernel lets other threads run."""
+    for k in range(*chunk.indices(len(patterns))):
+        y, variance = patterns[k].astype(np.float64), variances[k].astype(np.float64)
+        usable = np.isfinite(y) & np.isfinite(variance) & (variance > 0)
+        weight = np.divide(1.0, variance, out=np.zeros_like(y), where=usable)
+        y[~usable] = 0.0
+        quality[k] = voxel.fit_voxel(y, weight, model, tables[k], smooth[k], curves[k])
