@@ -1,0 +1,98 @@
+"""Which arrays a scan has in Tiled: names, shapes, types, chunks and dimensions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.config import Config
+from stream.core.revision import Revision
+from stream.core.scan import ScanGrid
+
+LIVE_PLANES = 32
+INTEGERS = frozenset({"maps/class_index", "maps/cluster_index"})
+AXES = frozenset({"radial", "sum_pattern"})
+DIMS: dict[str, tuple[str, ...]] = {
+    "live": ("slice", "map", "y", "x"),
+    "radial": ("bin",),
+    "sum_pattern": ("bin",),
+    "patterns": ("slice", "angle", "position", "bin"),
+    "volume": ("slice", "y", "x", "bin"),
+    "maps/class_probability": ("slice", "class", "y", "x"),
+    "sinograms": ("slice", "angle", "position"),
+    "maps": ("slice", "y", "x"),
+}
+VOLUME_CHUNK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """An array of the tree; chunks are the lengths along each dimension, as dask means it."""
+
+    path: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    chunks: tuple[tuple[int, ...], ...]
+    dims: tuple[str, ...]
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def revision_nodes(revision: Revision, unit: str) -> dict[str, Node]:
+    """The arrays whose content is in the revision itself, by path."""
+    units = {f"maps/{name}": unit for name, unit in (revision.metadata.get("units") or {}).items()}
+    units["radial"] = unit
+    paths = [path for path in revision.arrays if path in AXES or path.startswith(("sinograms/", "maps/"))]
+    return {
+        path: _by_slice(path, revision.arrays[path].shape, {"units": units[path]} if path in units else {})
+        for path in paths
+    }
+
+
+def live_node(grid: ScanGrid) -> Node:
+    """All maps in one array, one chunk a slice, so that a reader never sees half an update of a slice."""
+    slices, _, positions = grid.shape
+    return _by_slice("live", (slices, LIVE_PLANES, positions, positions), {"maps": [], "revision": 0})
+
+
+def patterns_node(config: Config, grid: ScanGrid) -> Node:
+    """The patterns, one chunk a projection."""
+    slices, angles, positions = grid.shape
+    shape = (slices, angles, positions, config.integration.bins)
+    chunks = ((1,) * slices, (1,) * angles, (positions,), (shape[3],))
+    return Node(path="patterns", shape=shape, dtype=np.dtype("f4"), chunks=chunks, dims=DIMS["patterns"])
+
+
+def volume_node(config: Config, grid: ScanGrid) -> Node:
+    """The pattern of each voxel, in chunks of some rows."""
+    slices, _, positions = grid.shape
+    bins = config.integration.bins
+    rows = min(max(1, VOLUME_CHUNK // (positions * bins * 4)), positions)
+    full, rest = divmod(positions, rows)
+    chunks = ((1,) * slices, (rows,) * full + ((rest,) if rest else ()), (positions,), (bins,))
+    shape = (slices, positions, positions, bins)
+    return Node(path="volume", shape=shape, dtype=np.dtype("f4"), chunks=chunks, dims=DIMS["volume"])
+
+
+def live_planes(names: list[str], revision: Revision) -> list[str]:
+    """Names of the planes of `live`: the present ones keep their place, new maps come behind, 32 at most."""
+    new = [name for name in revision.maps if name not in names]
+    return [*names, *new][:LIVE_PLANES]
+
+
+def live_array(names: list[str], node: Node, revision: Revision) -> npt.NDArray[np.float32]:
+    """The planes stacked, shape (slice, map, y, x); NaN where a plane is unused or its map is gone."""
+    stack = np.full(node.shape, np.nan, dtype=np.float32)
+    for plane, name in enumerate(names):
+        if name in revision.maps:
+            stack[:, plane] = revision.maps[name]
+    return stack
+
+
+def _by_slice(path: str, shape: tuple[int, ...], metadata: dict[str, Any]) -> Node:
+    dims = DIMS.get(path) or DIMS[path.partition("/")[0]]
+    chunks = tuple((1,) * n if dim == "slice" else (n,) for dim, n in zip(dims, shape, strict=True))
+    dtype = np.dtype("i1") if path in INTEGERS else np.dtype("f8") if path in AXES else np.dtype("f4")
+    return Node(path=path, shape=shape, dtype=dtype, chunks=chunks, dims=dims, metadata=metadata)
