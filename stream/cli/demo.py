@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -12,7 +13,6 @@ from typing import Annotated, Any
 
 import typer
 
-from stream.cli.calibrate import write_instrument
 from stream.cli.report import Reporter
 from stream.cli.run import RUNS, Once
 from stream.core.config import load_config
@@ -34,6 +34,7 @@ def demo(
     once: Once = False,
 ) -> None:
     """Stream a virtual scan over real ZeroMQ into a real run, with dashboard and Tiled."""
+    from stream.service.calibration import write_instrument
     from stream.simulate.defaults import STANDARD, write_beamline
 
     output = first_free(RUNS, preset).resolve()
@@ -49,7 +50,7 @@ def demo(
         "BRAGGSTREAM__INSTRUMENT": "instrument.yaml",
         "BRAGGSTREAM__DASHBOARD__PORT": str(port or free_pair(PORT)),
     }
-    loaded = load_config(config, overrides)
+    loaded = load_config(config, {**os.environ, **overrides})
     job = service.Job(config=loaded, output=output, once=once)
     reporter = Reporter(RunDirectory(output), loaded)
     detector = start_detector(config, preset, beamline / "truth.h5")

@@ -95,6 +95,5 @@ def uncommitted(folder: Path, state: dict[str, Any]) -> Iterator[tuple[float, Pa
         if path.name < recorded["file"]:
             continue
         skip = recorded["count"] if path.name == recorded["file"] else 0
-        for message in read_recording(path):
-            if message.index >= skip:
-                yield message.received or 0.0, message.parts
+        for message in read_recording(path, skip):
+            yield message.received or 0.0, message.parts

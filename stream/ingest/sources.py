@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -58,7 +57,7 @@ class SocketSource:
         UnavailableError
             when the endpoint cannot be used.
         """
-        context = zmq.Context.instance()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
         socket = context.socket(zmq.PULL if detector.socket == "pull" else zmq.SUB)
         socket.setsockopt(zmq.RCVHWM, max(1, detector.queue_bytes // 4 // max(message_bytes, 1)))
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE)
@@ -104,8 +103,8 @@ class RecordingSource:
 
     def __post_init__(self) -> None:
         """Open the recording."""
-        messages = ((message.received or 0.0, message.parts) for message in read_recording(self.path))
-        self._messages = islice(messages, self.skip, None)
+        messages = read_recording(self.path, self.skip)
+        self._messages = ((message.received or 0.0, message.parts) for message in messages)
 
     def receive(self, timeout: float) -> Parts | None:
         """The next recorded message, when it is due."""

@@ -1,0 +1,57 @@
+# Every target makes its own virtual environment: `make demo` and `make test` are all the set-up there is.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := .stamps
+
+.PHONY: demo test lint bench soak fuzz test-slow models clean
+.DELETE_ON_ERROR:
+
+demo: $(STAMPS)/run ## a virtual scan, live: maps in the browser and in Tiled
+	$(BIN)/braggstream demo $(DEMO)
+
+test: $(STAMPS)/dev ## the tests; those that need chromium are skipped loudly without it
+	$(BIN)/pytest $(TEST)
+
+test-slow: $(STAMPS)/dev ## the minutes-long tests, too
+	$(BIN)/pytest -m "not soak" --timeout 1200 $(TEST)
+
+lint: $(STAMPS)/dev ## ruff, mypy, the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMPS)/dev ## figures beside their peers'
+	$(BIN)/python -m tests.bench
+
+soak: $(STAMPS)/dev ## SOAK_MINUTES (60) of scanning with faults, the ledger checked
+	$(BIN)/pytest -m soak --timeout 0 $(TEST)
+
+fuzz: $(STAMPS)/dev ## FUZZ_SECONDS (600) of mutated messages into the decoders
+	$(BIN)/python -m tests.fuzz
+
+models: $(STAMPS)/dev ## train the shipped classifier again
+	$(BIN)/python -m stream.simulate.training
+
+clean: ## remove the virtual environment
+	rm -rf $(VENV) $(STAMPS)
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "braggstream needs Python 3.11 or newer; set PYTHON=python3.x for make"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "Python's venv module is missing: install it (Debian and Ubuntu: apt install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5,<1"
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/run: $(STAMPS)/venv pyproject.toml
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e .
+	$(BIN)/python -m stream.service.warm
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/run
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e ".[dev,train]"
+	$(BIN)/uv pip install --quiet --no-deps --python $(BIN)/python "astra-toolbox>=2.2"
+	@touch $@

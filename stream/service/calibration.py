@@ -1,0 +1,47 @@
+"""The instrument profile from a line standard's frame, integrated as the run integrates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from stream.analyse.crystal.calibrate import calibrate
+from stream.analyse.crystal.instrument import save_instrument
+from stream.analyse.crystal.structure import load_structure
+from stream.core.config import Config
+from stream.core.errors import UsageError
+from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
+
+CALIBRANTS = {"lab6": "lab6", "ceo2": "ceo2", "si": "si"}
+
+
+def write_instrument(config: Config, image: Path, calibrant: str, output: Path) -> str:
+    """Fit and write the profile; returns a sentence on what was found.
+
+    Raises
+    ------
+    UsageError
+        for an unknown calibrant.
+    FitError
+        where its lines cannot carry the fit.
+    """
+    if calibrant.lower() not in CALIBRANTS:
+        raise UsageError(f"--calibrant is {calibrant!r}, not LaB6, CeO2 or Si")
+    geometry = load_geometry(config.detector.geometry)
+    mask = load_mask(config.detector.mask, geometry)
+    integrate = CpuIntegrator.create(geometry, config.integration, mask)
+    where = f"--image {image}"
+    pattern = integrate_still(read_image(image, where), integrate, where)
+    reached = pattern.norms > 0
+    norms = np.where(reached, pattern.norms, 1).astype(np.float64)
+    intensity = np.where(reached, pattern.sums / norms, np.nan)
+    variance = np.where(reached, pattern.variances / norms**2, np.nan)
+    instrument = calibrate(integrate.axis, intensity, variance, load_structure(CALIBRANTS[calibrant.lower()]))
+    save_instrument(instrument, output)
+    sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
+    low, high = instrument.valid
+    return (
+        f"{output}: σ {sigma[0]:.4f}° to {sigma[1]:.4f}°, γ {gamma[0]:.4f}° to {gamma[1]:.4f}° "
+        f"from {instrument.calibrant} lines between 2θ = {low:.2f}° and {high:.2f}°"
+    )
