@@ -8,7 +8,7 @@ from typing import Any, Literal
 from stream.core.config import Config
 from stream.core.revision import Revision
 
-Palette = Literal["viridis", "cividis", "magma", "classes"]
+Palette = Literal["viridis", "cividis", "plasma", "classes"]
 PROBABILITY = "class_probability"
 
 
@@ -51,9 +51,9 @@ UNITY = (0.0, 1.0)
 OF_A_PHASE = {
     "phase": Kind("Phases", "Amount of {0}", "{0}"),
     "fraction": Kind("Weight fractions", "Weight fraction of {0}", "{0}", "viridis", UNITY),
-    "strain": Kind("Strain and size", "Microstrain ε of {0}", "{0} ε", "magma"),
-    "strain_error": Kind("Strain and size", "Error of ε of {0}", "{0} ε error", "magma"),
-    "size": Kind("Strain and size", "Domain size of {0}", "{0} size", "magma"),
+    "strain": Kind("Strain and size", "Microstrain ε of {0}", "{0} ε", "plasma"),
+    "strain_error": Kind("Strain and size", "Error of ε of {0}", "{0} ε error", "plasma"),
+    "size": Kind("Strain and size", "Domain size of {0}", "{0} size", "plasma"),
     "a": Kind("Cell", "Cell of {0}, a", "{0} a", "cividis"),
     "b": Kind("Cell", "Cell of {0}, b", "{0} b", "cividis"),
     "c": Kind("Cell", "Cell of {0}, c", "{0} c", "cividis"),
@@ -95,7 +95,7 @@ def _kind(name: str, known: dict[str, Kind], revision: Revision) -> Kind:
         return known[name]
     if name.startswith("xrf_"):
         element = name.removeprefix("xrf_")
-        return Kind("Elements", f"Fluorescence of {element}", element, "magma")
+        return Kind("Elements", f"Fluorescence of {element}", element, "plasma")
     if f"sinograms/{name}" in revision.arrays:  # a region added while the scan runs
         return _region(name)
     return Kind("Other", name, name)

@@ -44,7 +44,7 @@ function drawBar(context, width, height, { plane, planeEntry, limits }) {
 }
 
 function drawTicks(context, { upright, pad, length, limits: [low, high], unit }) {
-  const power = exponentOf(Math.max(Math.abs(low), Math.abs(high)));
+  const power = exponentOf((Math.abs(low) + Math.abs(high)) / 2);
   const { step, values } = ticks(low, high, upright ? 6 : 4);
   context.fillStyle = ink("text");
   context.font = font(12);
@@ -94,7 +94,7 @@ function showRange(state) {
   byId("range").hidden = byId("colourbar").hidden = classes;
   byId("auto").setAttribute("aria-pressed", !state.manual[idOf(state.planeEntry)]);
   if (byId("range").contains(document.activeElement) && document.activeElement !== byId("auto")) return;
-  const plain = (x) => String(Number(x.toPrecision(4)));
+  const plain = (x) => (exponentOf(x) ? x.toExponential(2) : String(Number(x.toPrecision(4))));
   byId("low").value = plain(state.limits[0]);
   byId("high").value = plain(state.limits[1]);
 }

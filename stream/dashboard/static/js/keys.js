@@ -4,7 +4,7 @@ import { chooseMultiple } from "./multiples.js";
 import { step } from "./maplist.js";
 
 const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
-const typing = (target) => target.matches("input, select, textarea, dialog *");
+const typing = (target) => target.matches("input, select");
 
 function move(store, [dy, dx], by) {
   const last = store.state.status.grid.positions - 1;
@@ -24,7 +24,8 @@ export function startKeys(store, toggleTheme) {
     Escape: () => store.set({ voxel: null }),
   };
   document.addEventListener("keydown", (event) => {
-    if (typing(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (typing(event.target) && event.key !== "Escape") return;
     // without a chosen voxel the arrows scroll the page, unless the map has the focus
     if (event.key in ARROWS && store.state.plane && (store.state.voxel || event.target === map)) {
       event.preventDefault();

@@ -115,8 +115,8 @@ export function startMapView(store) {
   const redraw = crisp(canvas, (context, size) => {
     const { state } = store;
     if (!picture || !state.status?.grid) return;
-    context.drawImage(picture, 0, 0, size, size);
     drawField(context, size);
+    context.drawImage(picture, 0, 0, size, size);
     drawScaleBar(context, size, state.status.grid);
     drawVoxel(context, size, state.status.grid, state.hover, false);
     drawVoxel(context, size, state.status.grid, state.voxel, true);

@@ -20,8 +20,9 @@ function showStrain({ strain }) {
   byId("strain").hidden = !classes.length;
   const power = exponentOf(Math.max(...classes.map(([, { mean }]) => mean)));
   const scaled = (x) => (Number.isFinite(x) ? (x / 10 ** power).toFixed(2) : DASH);
+  byId("strain-title").textContent = `Microstrain ε by class, ${times(power)}`;
   byId("strain-table").replaceChildren(
-    row(["class", `mean ε ${times(power)}`, `σ ${times(power)}`, "voxels"], "th"),
+    row(["class", "mean", "spread", "voxels"], "th"),
     ...classes.map(([label, { mean, sigma, n }]) => row([words(label), scaled(mean), scaled(sigma), count(n)])),
   );
 }
