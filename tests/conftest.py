@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[1] / "shared" / "data"
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The recorded reference data beside the repository."""
-    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
-    if not folder.is_dir():
-        pytest.skip(f"REFERENCE DATA MISSING: no folder {folder}; the checks against recorded data do not run")
-    return folder
+    """The recorded reference data beside the repository, whole."""
+    if not SHARED.is_dir():
+        pytest.skip(f"REFERENCE DATA MISSING: no folder {SHARED}; the checks against recorded data do not run")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The detector recordings: beside the repository, or the small copies in tests/data."""
+    return SHARED if SHARED.is_dir() else HERE / "data"

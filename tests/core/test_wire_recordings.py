@@ -22,8 +22,8 @@ from stream.core.wire.appendix import parse_appendix
 
 
 @pytest.fixture(scope="session")
-def expected(shared_data: Path) -> dict[str, Any]:
-    return json.loads((shared_data / "expected.json").read_text())
+def expected(recordings: Path) -> dict[str, Any]:
+    return json.loads((recordings / "expected.json").read_text())
 
 
 def check_pixels(array: EncodedArray, truth: dict[str, Any]) -> None:
@@ -37,8 +37,8 @@ def check_pixels(array: EncodedArray, truth: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["v1_eiger1_1M_basic", "v1_synth_all_encodings"])
 @pytest.mark.parametrize("decoder", ["auto", "dectris-1"])
-def test_v1(shared_data: Path, expected: dict[str, Any], name: str, decoder: Any) -> None:
-    events = [decoder_for(decoder)(parts) for parts in read_messages(shared_data / f"dectris_v1/{name}.cbors")]
+def test_v1(recordings: Path, expected: dict[str, Any], name: str, decoder: Any) -> None:
+    events = [decoder_for(decoder)(parts) for parts in read_messages(recordings / f"dectris_v1/{name}.cbors")]
     truths = expected[f"dectris_v1/{name}.cbors"]
     assert len(events) == len(truths)
     for event, truth in zip(events, truths, strict=True):
@@ -59,9 +59,9 @@ def test_v1(shared_data: Path, expected: dict[str, Any], name: str, decoder: Any
                 assert truth["kind"] == "end"
 
 
-def test_v1_header_of_a_real_detector(shared_data: Path) -> None:
+def test_v1_header_of_a_real_detector(recordings: Path) -> None:
     """The EIGER 1M of wire.md: x = 1030, y = 1065 pixels of 75 µm."""
-    start = decode(read_messages(shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors")[0])
+    start = decode(read_messages(recordings / "dectris_v1/v1_eiger1_1M_basic.cbors")[0])
     assert isinstance(start, SeriesStart)
     assert start.shape == (1065, 1030)
     assert start.pixel_size == pytest.approx((75e-6, 75e-6))
@@ -70,9 +70,9 @@ def test_v1_header_of_a_real_detector(shared_data: Path) -> None:
     assert start.saturation == start.settings["countrate_correction_count_cutoff"]
 
 
-def test_v1_cut_recording_is_refused(shared_data: Path) -> None:
+def test_v1_cut_recording_is_refused(recordings: Path) -> None:
     """Every blob of this one was cut to 20,000 bytes by its author; its headers are whole."""
-    start_parts, *image_parts, end_parts = read_messages(shared_data / "dectris_v1/eiger-small.cbors")
+    start_parts, *image_parts, end_parts = read_messages(recordings / "dectris_v1/eiger-small.cbors")
     start = decode(start_parts)
     assert isinstance(start, SeriesStart)
     assert start.shape == (3262, 3108)
@@ -93,8 +93,8 @@ def test_v1_cut_recording_is_refused(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("decoder", ["auto", "dectris-2"])
-def test_v2_two_thresholds(shared_data: Path, expected: dict[str, Any], decoder: Any) -> None:
-    messages = read_messages(shared_data / "dectris_v2/v2_synth_two_thresholds.cbors")
+def test_v2_two_thresholds(recordings: Path, expected: dict[str, Any], decoder: Any) -> None:
+    messages = read_messages(recordings / "dectris_v2/v2_synth_two_thresholds.cbors")
     start, *images, end = [decoder_for(decoder)(parts) for parts in messages]
     truths = expected["dectris_v2/v2_synth_two_thresholds.cbors"]
     assert isinstance(start, SeriesStart)
@@ -113,10 +113,10 @@ def test_v2_two_thresholds(shared_data: Path, expected: dict[str, Any], decoder:
     assert end == SeriesEnd(series=start.series)
 
 
-def test_v2_of_a_real_detector(shared_data: Path, expected: dict[str, Any]) -> None:
+def test_v2_of_a_real_detector(recordings: Path, expected: dict[str, Any]) -> None:
     """An EIGER2 16M; upstream's start message has no magic, and stubs where its arrays were."""
     start, image, end = (
-        decode([(shared_data / f"dectris_v2/{name}.cbor").read_bytes()]) for name in ("start", "image", "end")
+        decode([(recordings / f"dectris_v2/{name}.cbor").read_bytes()]) for name in ("start", "image", "end")
     )
     assert isinstance(start, SeriesStart)
     assert isinstance(image, Image)
@@ -135,9 +135,9 @@ def test_v2_of_a_real_detector(shared_data: Path, expected: dict[str, Any]) -> N
     assert start.series == image.series == end.series == "01HBV3JPF9T4ZDPADX6EMK6XMZ"
 
 
-def test_stins(shared_data: Path) -> None:
+def test_stins(recordings: Path) -> None:
     """The manifest: frames 0 to 8 of 10 x 10 pixels with sums from 991 to 1481."""
-    events = [decode(parts) for parts in read_messages(shared_data / "maxiv/dump_xrd.cbors")]
+    events = [decode(parts) for parts in read_messages(recordings / "maxiv/dump_xrd.cbors")]
     images = [event for event in events if isinstance(event, Image)]
     assert [image.frame for image in images] == list(range(9))
     sums = [int(decompress(image.channels[""]).sum()) for image in images]

@@ -83,7 +83,7 @@ def check(integrate: CpuIntegrator, pattern: Pattern, expected: Any) -> None:
     ],
 )
 def test_recorded_eiger_frames(
-    shared_data: Path,
+    recordings: Path,
     tmp_path: Path,
     unit: Any,
     tilt: dict[str, float],
@@ -100,12 +100,12 @@ def test_recorded_eiger_frames(
     cut = None if limits is None else (whole.low + limits[0] * span, whole.low + limits[1] * span)
     config = plain.model_copy(update={"range": cut})
     integrate = CpuIntegrator.create(geometry, config, mask)
-    for image in frames_of(shared_data / "dectris_v1" / "v1_eiger1_1M_basic.cbors", [0, 5]):
+    for image in frames_of(recordings / "dectris_v1" / "v1_eiger1_1M_basic.cbors", [0, 5]):
         check(integrate, integrate(image), reference(geometry, image, mask, config))
 
 
-def test_recorded_eiger2_frame(shared_data: Path, tmp_path: Path) -> None:
-    event = decode([(shared_data / "dectris_v2" / "image.cbor").read_bytes()])
+def test_recorded_eiger2_frame(recordings: Path, tmp_path: Path) -> None:
+    event = decode([(recordings / "dectris_v2" / "image.cbor").read_bytes()])
     assert isinstance(event, Image)
     image = decompress(next(iter(event.channels.values())))[1500:2700, 1300:2900]  # a corner of it keeps the test short
     detector = {"pixel1": 75e-6, "pixel2": 75e-6, "max_shape": image.shape}

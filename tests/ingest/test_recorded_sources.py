@@ -21,8 +21,8 @@ from stream.ingest.recorded import read_recording, recording_summary
 @pytest.mark.parametrize(
     "name", ["dectris_v1/v1_eiger1_1M_basic", "dectris_v2/v2_synth_two_thresholds", "maxiv/dump_xrd", "maxiv/pcap-zmq"]
 )
-def test_dumps(shared_data: Path, name: str) -> None:
-    path = shared_data / f"{name}.cbors"
+def test_dumps(recordings: Path, name: str) -> None:
+    path = recordings / f"{name}.cbors"
     back = list(read_recording(path))
     assert [list(message.parts) for message in back] == read_messages(path)
     assert all(message.received is None for message in back)

@@ -55,8 +55,8 @@ def record(folder: Path, messages: list[list[bytes]], shape: tuple[int, int], **
 
 @pytest.mark.parametrize(("name", "shape"), STREAMS)
 @pytest.mark.parametrize("pending", [0, 1 << 28])
-def test_round_trip(shared_data: Path, tmp_path: Path, name: str, shape: tuple[int, int], pending: int) -> None:
-    messages = read_messages(shared_data / name)
+def test_round_trip(recordings: Path, tmp_path: Path, name: str, shape: tuple[int, int], pending: int) -> None:
+    messages = read_messages(recordings / name)
     path = record(tmp_path, messages, shape, pending_bytes=pending)
     back = list(read_recording(path))
     assert [list(message.parts) for message in back] == messages
@@ -69,8 +69,8 @@ def test_round_trip(shared_data: Path, tmp_path: Path, name: str, shape: tuple[i
     assert (summary.first, summary.last) == (1.7e9, 1.7e9 + (len(messages) - 1) / 8)
 
 
-def test_round_trip_of_a_16m_v2_message(shared_data: Path, tmp_path: Path) -> None:
-    messages = [[(shared_data / "dectris_v2" / f"{name}.cbor").read_bytes()] for name in ("start", "image", "end")]
+def test_round_trip_of_a_16m_v2_message(recordings: Path, tmp_path: Path) -> None:
+    messages = [[(recordings / "dectris_v2" / f"{name}.cbor").read_bytes()] for name in ("start", "image", "end")]
     image = event_of(messages[1])
     assert isinstance(image, Image)
     (array,) = image.channels.values()
@@ -82,8 +82,8 @@ def test_round_trip_of_a_16m_v2_message(shared_data: Path, tmp_path: Path) -> No
         np.testing.assert_array_equal(file["entry/data/frames"][0], decompress(array))
 
 
-def test_frames_can_be_viewed(shared_data: Path, tmp_path: Path) -> None:
-    messages = read_messages(shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors")
+def test_frames_can_be_viewed(recordings: Path, tmp_path: Path) -> None:
+    messages = read_messages(recordings / "dectris_v1/v1_eiger1_1M_basic.cbors")
     images = [event for event in map(event_of, messages) if isinstance(event, Image)]
     path = record(tmp_path, messages, EIGER_1M)
     with h5py.File(path) as file:
@@ -124,8 +124,8 @@ def test_strange_messages_are_kept_whole(tmp_path: Path) -> None:
     assert (summary.shape, summary.dtype, summary.messages) == ((1, 3, 4), "uint16", len(messages))
 
 
-def test_parts_may_be_views(shared_data: Path, tmp_path: Path) -> None:
-    messages = read_messages(shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors")
+def test_parts_may_be_views(recordings: Path, tmp_path: Path) -> None:
+    messages = read_messages(recordings / "dectris_v1/v1_eiger1_1M_basic.cbors")
     views = [[memoryview(bytearray(part)) for part in parts] for parts in messages]
     recording = Recording(tmp_path, EIGER_1M)
     for parts in views:
@@ -184,8 +184,8 @@ time.sleep(60)
 """
 
 
-def test_what_was_flushed_survives_a_kill(shared_data: Path, tmp_path: Path) -> None:
-    source = shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors"
+def test_what_was_flushed_survives_a_kill(recordings: Path, tmp_path: Path) -> None:
+    source = recordings / "dectris_v1/v1_eiger1_1M_basic.cbors"
     messages = read_messages(source)
     command = [sys.executable, "-c", WRITER, str(source), str(tmp_path), "7"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
@@ -219,8 +219,8 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert [list(message.parts) for message in read_recording(tmp_path)] == messages
 
 
-def test_a_failed_write_is_an_error_and_loses_nothing_flushed(shared_data: Path, tmp_path: Path) -> None:
-    source = shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors"
+def test_a_failed_write_is_an_error_and_loses_nothing_flushed(recordings: Path, tmp_path: Path) -> None:
+    source = recordings / "dectris_v1/v1_eiger1_1M_basic.cbors"
     messages = read_messages(source)
     command = [sys.executable, "-c", WRITER, str(source), str(tmp_path), "100", "500000"]
     writer = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -247,9 +247,9 @@ def is_refused(path: Path, messages: list[list[bytes]]) -> bool:
     return False
 
 
-def test_a_flipped_byte_is_found(shared_data: Path, tmp_path: Path) -> None:
+def test_a_flipped_byte_is_found(recordings: Path, tmp_path: Path) -> None:
     """Anywhere in the file: either an error that names the file, or nothing of the messages was hit."""
-    source = shared_data / "dectris_v1/v1_eiger1_1M_basic.cbors"
+    source = recordings / "dectris_v1/v1_eiger1_1M_basic.cbors"
     messages = read_messages(source)
     path = record(tmp_path, messages, EIGER_1M)
     good = path.read_bytes()
