@@ -46,7 +46,7 @@ def test_errors_cover_poisson_noise() -> None:
     clean = standard()
     clean *= 3e4 / clean.max()
     pulls = []
-    for _ in range(12):
+    for _ in range(6):
         counts = rng.poisson(clean).astype(float)
         found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"))
         errors = np.sqrt(np.diag(found.covariance))

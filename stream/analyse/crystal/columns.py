@@ -15,7 +15,14 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def add_scaled(target: Floats, factor: float, source: Floats) -> None:
+    """target += factor·source."""
+    for i in range(target.size):
+        target[i] += factor * source[i]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def fill_profiles(
     m: Model, p: int, metric: Floats, strain: float, breadth: float, geometry: Floats, profiles: Floats
 ) -> None:
@@ -46,7 +53,7 @@ def fill_profiles(
             by_beta[i] = gaussian * by_sigma[i] + lorentzian * by_gamma[i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def fill_columns(m: Model, column: Ints, profiles: Floats, columns: Floats) -> None:
     """Linear columns (n, bins): Σ I·profile of the reflections that share a column; the smooth ones come last.
 
@@ -57,12 +64,10 @@ def fill_columns(m: Model, column: Ints, profiles: Floats, columns: Floats) -> N
     columns[:lines] = 0.0
     columns[lines:] = m.smooth
     for r in range(column.size):
-        target, profile, strength = columns[column[r]], profiles[0, r], m.intensity[r]
-        for i in range(target.size):
-            target[i] += strength * profile[i]
+        add_scaled(columns[column[r]], m.intensity[r], profiles[0, r])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def fill_slopes(
     m: Model, column: Ints, x: Floats, place: Ints, owner: Ints, geometry: Floats, profiles: Floats, slopes: Floats
 ) -> None:
@@ -82,18 +87,12 @@ def fill_slopes(
             for k in range(m.free[p]):
                 if place[p, k] >= 0:
                     factor = strength * geometry[r, 2] * m.rows[r, k] * m.unit[p, k]
-                    _add(slopes[place[p, k]], factor, by_center)
-            _add(slopes[place[o, 6]], strength * 4 * geometry[r, 0], by_beta)
-            _add(slopes[place[o, 7]], strength * geometry[r, 1], by_beta)
+                    add_scaled(slopes[place[p, k]], factor, by_center)
+            add_scaled(slopes[place[o, 6]], strength * 4 * geometry[r, 0], by_beta)
+            add_scaled(slopes[place[o, 7]], strength * geometry[r, 1], by_beta)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add(target: Floats, factor: float, source: Floats) -> None:
-    for i in range(target.size):
-        target[i] += factor * source[i]
-
-
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
 def weighted_dot(a: Floats, b: Floats, weight: Floats) -> float:
     """Σ a·b·weight."""
     total = 0.0
@@ -102,7 +101,7 @@ def weighted_dot(a: Floats, b: Floats, weight: Floats) -> float:
     return total
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def normal_equations(columns: Floats, y: Floats, weight: Floats, matrix: Floats, right: Floats) -> None:
     """matrix = A W Aᵀ and right = A W y of the columns A (n, bins)."""
     n = columns.shape[0]

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from stream.analyse.crystal.columns import normal_equations, weighted_dot
+from stream.analyse.crystal.columns import add_scaled, normal_equations, weighted_dot
 from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal, nonnegative
 
@@ -23,7 +23,7 @@ OWN_SHARE = 0.2  # below, strain and size follow the main phase's
 FREE, RESTRAINED, FIXED = 0, 1, 2
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def detect(
     y: Floats, weight: Floats, m: Model, scale: Floats, significance: Floats, metric: Floats, smooth: Floats
 ) -> float:
@@ -47,14 +47,14 @@ def detect(
         nonnegative(matrix, right, x, passive)
         residual[:] = y
         for a in range(n):
-            residual -= x[a] * columns[a]
+            add_scaled(residual, -x[a], columns[a])
         if attempt == 1 or phases == 0:
             break
         strongest = 0
         for p in range(1, phases):
             if x[p] * m.volume[p] ** 2 > x[strongest] * m.volume[strongest] ** 2:
                 strongest = p
-        residual += x[strongest] * columns[strongest]
+        add_scaled(residual, x[strongest], columns[strongest])
         best, best_score = middle, -1.0
         for k in range(m.offsets.size):
             template = m.templates[strongest, k]
@@ -75,7 +75,7 @@ def detect(
     return float(chi2)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def roles(m: Model, scale: Floats, significance: Floats, mode: Ints, owner: Ints) -> int:
     """Mode of each phase's intensities and whose widths it follows; returns the leading phase."""
     amount = scale * m.volume**2

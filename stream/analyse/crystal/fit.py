@@ -115,6 +115,10 @@ class PatternFit:
         state = find_start(mean, weight, first, self._main, self._model, self.profile == "fit")
         return replace(state, systematic=self._systematic(mean, weight, state))
 
+    def lines(self, start: State) -> dict[str, Floats]:
+        """2θ (radians) of each crystalline phase's lines on the axis, with the start's cells."""
+        return self._lines(self._model(start))
+
     def fit(
         self,
         patterns: npt.NDArray[np.floating],
@@ -174,16 +178,15 @@ class PatternFit:
         """Whether a line on the axis lies outside those the instrument was measured with."""
         if self.instrument is None:
             return False
-        return any(bool(np.any(self.instrument.extrapolated(lines))) for lines in self._lines(model))
+        return any(bool(np.any(self.instrument.extrapolated(lines))) for lines in self._lines(model).values())
 
-    def _lines(self, model: Model) -> list[Floats]:
-        """2θ (radians) of each phase's lines that lie on the axis."""
+    def _lines(self, model: Model) -> dict[str, Floats]:
         low, high = self.axis.two_theta_edges[[0, -1]]
-        lines = []
-        for p, metric in enumerate(model.metric):
+        lines = {}
+        for p, crystal in enumerate(self.crystals):
             rows = model.rows[model.first[p] : model.first[p + 1]]
-            two_theta = 2 * np.arcsin(self.axis.wavelength / 2 * np.sqrt(rows @ metric))
-            lines.append(two_theta[(two_theta > low) & (two_theta < high)])
+            two_theta = 2 * np.arcsin(self.axis.wavelength / 2 * np.sqrt(rows @ model.metric[p]))
+            lines[crystal.name] = two_theta[(two_theta > low) & (two_theta < high)]
         return lines
 
     def _maps(self, tables: Floats, state: State) -> dict[str, PhaseMaps]:

@@ -14,7 +14,7 @@ Bools = npt.NDArray[np.bool_]
 _RIDGE = 1e-11  # of the unit diagonal; unresolved columns share their intensity instead of exploding
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def cholesky(matrix: Floats, used: Bools, factor: Floats, scale: Floats) -> None:
     """Factor the rows and columns of `matrix` that are `used`, normalised to a unit diagonal.
 
@@ -35,7 +35,7 @@ def cholesky(matrix: Floats, used: Bools, factor: Floats, scale: Floats) -> None
                 factor[i, j] = total / factor[j, j]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def solve(factor: Floats, scale: Floats, right: Floats, x: Floats) -> None:
     """Solve with what `cholesky` left."""
     n = right.size
@@ -53,7 +53,7 @@ def solve(factor: Floats, scale: Floats, right: Floats, x: Floats) -> None:
         x[i] *= scale[i]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def inverse_diagonal(factor: Floats, scale: Floats) -> Floats:
     """The diagonal of the inverse of what `cholesky` factored; 0 where a row was not used."""
     n = scale.size
@@ -67,7 +67,7 @@ def inverse_diagonal(factor: Floats, scale: Floats) -> Floats:
     return diagonal
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def nonnegative(matrix: Floats, right: Floats, x: Floats, passive: Bools) -> None:
     """Minimise x·matrix·x/2 - right·x over x >= 0 by block principal pivoting (Kim and Park, 2011).
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.columns import (
+    add_scaled,
     fill_columns,
     fill_profiles,
     fill_slopes,
@@ -58,7 +59,7 @@ class Trial(NamedTuple):
     residual: Floats  # (bins,)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def lay_out(m: Model, mode: Ints, owner: Ints, moving: Bools, main: int, scale: Floats) -> Layout:
     """The layout of a voxel's fit; `moving` phases have a free cell, `main` the wide bounds."""
     phases, parameters, lines = mode.size, 0, 0
@@ -87,7 +88,7 @@ def lay_out(m: Model, mode: Ints, owner: Ints, moving: Bools, main: int, scale: 
     return Layout(mode, owner, span, column, place, prior, low[:parameters], high[:parameters])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def new_trial(m: Model, layout: Layout, metric: Floats) -> Trial:
     """A trial at the start: the slice's strain and size, the cell `metric`."""
     phases, bins = layout.mode.size, m.edges.size - 1
@@ -112,7 +113,7 @@ def new_trial(m: Model, layout: Layout, metric: Floats) -> Trial:
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def evaluate(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> float:
     """Solve the linear part at t.theta and fill the trial; returns χ² plus the restraint's cost."""
     n = t.columns.shape[0]
@@ -137,7 +138,7 @@ def evaluate(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> f
     t.residual[:] = y
     for a in range(n):
         if t.x[a] > 0:
-            t.residual[:] -= t.x[a] * t.columns[a]
+            add_scaled(t.residual, -t.x[a], t.columns[a])
     cost = float(weighted_dot(t.residual, t.residual, weight))
     for p in range(layout.mode.size):
         for c in range(layout.span[p, 0], layout.span[p, 1]):
@@ -145,7 +146,7 @@ def evaluate(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> f
     return cost
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def hessian(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> tuple[Floats, Floats]:
     """Joint Hessian of linear (first) and non-linear parameters, and the downhill gradient."""
     linear, columns, count = t.x.size, t.columns.shape[0], t.theta.size
@@ -163,7 +164,7 @@ def hessian(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> tu
     return joint, gradient
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def refine(y: Floats, weight: Floats, m: Model, layout: Layout, metric: Floats) -> tuple[Trial, bool]:
     """The best trial, and whether the search converged."""
     here, there = new_trial(m, layout, metric), new_trial(m, layout, metric)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import erfcx
 
-from stream.analyse.crystal.columns import fill_profiles
+from stream.analyse.crystal.columns import add_scaled, fill_profiles
 from stream.analyse.crystal.model import MAIN_RANGE, SEARCH_RANGE, Crystal, Model, State
 from stream.analyse.crystal.voxel import BREADTH, CELL_FREE, OK, REASON, STRAIN, WIDTH, fit_voxel
 
@@ -49,13 +49,13 @@ def first_state(crystals: list[Crystal], wavelength: float, shape_factor: float,
     return State(metric, np.full(count, FIRST_STRAIN), np.full(count, breadth), shape, np.zeros(count))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def tied_pattern(m: Model, p: int, metric: Floats, geometry: Floats, profiles: Floats, out: Floats) -> None:
     """The whole pattern of phase p at unit scale, with the start's widths."""
     fill_profiles(m, p, metric, m.strain[p], m.breadth[p], geometry, profiles)
     out[:] = 0.0
     for r in range(m.first[p], m.first[p + 1]):
-        out += m.intensity[r] * profiles[0, r]
+        add_scaled(out, m.intensity[r], profiles[0, r])
 
 
 def with_templates(m: Model) -> Model:

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from stream.analyse.crystal.columns import weighted_dot
+from stream.analyse.crystal.columns import add_scaled, weighted_dot
 from stream.analyse.crystal.detect import DETECTED, FIXED, FREE, detect, roles
 from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal
@@ -28,7 +28,7 @@ LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
 SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON, WIDTH = 6, 7, 8, 9, 10, 11, 12, 13
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def fit_voxel(y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats, curve: Floats) -> float:
     """Fit one pattern; returns its reduced chi square, NaN where there is none.
 
@@ -70,18 +70,18 @@ def fit_voxel(y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats
     return float(chi2)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _flat_curve(m: Model, scale: Floats, smooth: Floats) -> Floats:
     """The pattern that `detect` found."""
     curve = np.zeros(m.edges.size - 1)
     for p in range(scale.size):
-        curve += scale[p] * m.templates[p, m.offsets.size // 2]
+        add_scaled(curve, scale[p], m.templates[p, m.offsets.size // 2])
     for a in range(smooth.size):
-        curve += smooth[a] * m.smooth[a]
+        add_scaled(curve, smooth[a], m.smooth[a])
     return curve
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _report(
     y: Floats,
     weight: Floats,
@@ -127,13 +127,13 @@ def _report(
             table[p, REASON] = OK
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _on(t: Trial, layout: Layout, k: int) -> bool:
     """Whether parameter k rests on a bound."""
     return bool(t.theta[k] <= layout.low[k]) or bool(t.theta[k] >= layout.high[k])
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _scale(layout: Layout, t: Trial, variance: Floats, noise: float, p: int) -> float:
     """s_p = Σ w I_free I_calc / Σ w I_calc², with columns of unit intensity the mean of their coefficients.
 
@@ -156,7 +156,7 @@ def _scale(layout: Layout, t: Trial, variance: Floats, noise: float, p: int) -> 
     return scale
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _usable(weight: Floats, m: Model, layout: Layout, t: Trial, chi2: float, p: int) -> int:
     """How many resolved reflections (groups) of phase p stand above the noise."""
     count = 0
@@ -166,7 +166,7 @@ def _usable(weight: Floats, m: Model, layout: Layout, t: Trial, chi2: float, p: 
         pattern[:] = 0.0
         for r in range(m.first[p], last):
             if m.group[r] == g:
-                pattern += m.intensity[r] * t.x[layout.column[r]] * t.profiles[0, r]
+                add_scaled(pattern, m.intensity[r] * t.x[layout.column[r]], t.profiles[0, r])
         if math.sqrt(weighted_dot(pattern, pattern, weight)) > USABLE * math.sqrt(max(chi2, 1.0)):
             count += 1
     return count
