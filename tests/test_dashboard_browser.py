@@ -73,7 +73,7 @@ def test_the_page_fills_and_follows_without_a_complaint(driver: Any, run: FakeRu
         run.advance(1.0, "complete")
         wait(driver, lambda d: text(d, "status") == "complete", "the end")
         assert text(driver, "age") == "final"
-    assert severe(driver) == []
+        assert severe(driver) == []
 
 
 def test_pixels_are_the_colours_of_the_values(driver: Any, run: FakeRun) -> None:
@@ -208,6 +208,6 @@ def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
                 picture = tmp_path / "out" / "screenshots" / f"{width}-{'dark' if dark else 'light'}.png"
                 whole_page(driver, picture)
                 assert picture.stat().st_size > 50_000
+            assert severe(driver) == []
     finally:
         look(driver)
-    assert severe(driver) == []

@@ -8,12 +8,16 @@ from typing import Any
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 from starlette.concurrency import run_in_threadpool
 
+from stream.core.errors import BraggstreamError
 from stream.dashboard.answers import dumps
 from stream.dashboard.guard import SUBPROTOCOL
 from stream.dashboard.view import RunView
 
 router = APIRouter()
 POLL = 0.1
+INTERNAL_ERROR = 1011
+LONGEST_REASON = 123
+"""Bytes that a close frame holds."""
 LEFT_OUT = frozenset({"config", "residual_trace"})
 
 
@@ -34,6 +38,8 @@ async def live(socket: WebSocket) -> None:
             await asyncio.wait({reading}, timeout=POLL)
     except WebSocketDisconnect:
         return
+    except BraggstreamError as error:
+        await socket.close(INTERNAL_ERROR, reason=str(error).encode()[:LONGEST_REASON].decode(errors="ignore"))
     finally:
         reading.cancel()
 

@@ -8,12 +8,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import httpx
 from helpers.fake_run import FakeRun
 
 from stream.dashboard.app import create_server
 from stream.dashboard.voxels import FitVoxel
 
 KEY = "test-key"
+AUTH = {"Authorization": f"Bearer {KEY}"}
+SCAN = "/api/v1/scans/ncm622-cycled"
+
+
+def sentence(response: httpx.Response, status: int) -> str:
+    """What an answer with this status says."""
+    assert response.status_code == status, response.text
+    return str(response.json()["detail"])
 
 
 def free_port() -> int:

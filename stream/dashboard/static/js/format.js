@@ -22,9 +22,10 @@ export const times = (power) => (power ? `×10${superscript(power)}` : "");
 
 export function number(x, digits = 4) {
   if (x === null || !Number.isFinite(x)) return DASH;
+  if (x === 0) return "0";
   const power = exponentOf(x);
   const scaled = x / 10 ** power;
-  const before = Math.max(1, Math.floor(Math.log10(Math.abs(scaled) || 1)) + 1);
+  const before = Math.floor(Math.log10(Math.abs(scaled))) + 1;
   return minus(scaled.toFixed(Math.max(0, digits - before))) + (power ? `\u2009${times(power)}` : "");
 }
 

@@ -35,8 +35,9 @@ function drawVoxel(context, size, grid, voxel, strong) {
   const around = Math.max(cell, 5);
   const box = [x + (cell - around) / 2, y + (cell - around) / 2, around, around];
   if (strong) {
-    context.strokeStyle = ink("text");
-    context.globalAlpha = 0.35;
+    context.save();
+    context.globalCompositeOperation = "difference"; // seen on every colour of every theme
+    context.strokeStyle = "rgb(255 255 255 / 0.4)";
     context.lineWidth = 1;
     context.beginPath();
     context.moveTo(0, y + cell / 2);
@@ -44,7 +45,7 @@ function drawVoxel(context, size, grid, voxel, strong) {
     context.moveTo(x + cell / 2, 0);
     context.lineTo(x + cell / 2, size);
     context.stroke();
-    context.globalAlpha = 1;
+    context.restore();
   }
   context.lineWidth = strong ? 4 : 3;
   context.strokeStyle = "rgb(0 0 0 / 0.75)";
@@ -95,6 +96,7 @@ const WAITING = {
 function showEmpty(state) {
   const empty = byId("empty");
   empty.hidden = Boolean(state.plane);
+  document.body.dataset.maps = state.plane ? "some" : "none";
   if (state.plane) return;
   const text = state.status ? WAITING[state.status.status]?.(state.status) : null;
   empty.textContent = state.problem ?? text ?? "Looking for the run";

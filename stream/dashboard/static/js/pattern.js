@@ -6,6 +6,7 @@ import { makePlot, positive } from "./plot.js";
 import { latest } from "./store.js";
 
 const byId = (id) => document.getElementById(id);
+const NOTHING = byId("sum-readout").textContent;
 const AXES = { "2th_deg": ["2θ", "°"], "q_A^-1": ["q", "Å⁻¹"], "q_nm^-1": ["q", "nm⁻¹"] };
 
 export function startPatterns(store) {
@@ -57,6 +58,7 @@ export function startPatterns(store) {
       state.drawn = `${state.log} ${state.theme}`;
     }
     fill(state);
+    if (byId("sum-readout").textContent === NOTHING) byId("sum-readout").textContent = "";
   });
   byId("log").addEventListener("click", () => store.set({ log: !store.state.log }));
 }

@@ -34,7 +34,7 @@ export function startResidual(store) {
     if (!status) return;
     showStrain(status);
     const trace = status.residual_trace ?? [];
-    byId("residual-now").textContent = number(status.residual, 3);
+    byId("residual-now").textContent = status.residual === null ? "nothing yet" : number(status.residual, 3);
     const now = `${theme} ${trace.length} ${trace.at(-1)}`;
     if (!trace.length || now === drawn) return;
     drawn = now;

@@ -28,6 +28,7 @@ export function startSinogram(store) {
     const found = await getArray(scanPath(status.scan, `sinograms/${encodeURIComponent(select.value)}?slice=${slice}`));
     picture = paint(found, "viridis", autoscale(found.data));
     canvas.setAttribute("aria-label", `Sinogram ${select.value}, ${found.shape.join(" angles by ")} positions`);
+    document.getElementById("sinogram-note").textContent = "";
     redraw();
   });
   store.on(["revision", "slice"], refresh);
