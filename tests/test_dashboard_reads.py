@@ -54,7 +54,7 @@ def test_maps_are_listed_with_group_unit_and_error(client: httpx.Client) -> None
     entries = client.get(f"{SCAN}/maps").json()["maps"]
     by_name = {entry["name"]: entry for entry in entries if entry["plane"] is None}
     assert by_name["strain_layered"]["error"] == "strain_error_layered"
-    assert by_name["a_layered"]["unit"] == "Å"
+    assert by_name["a_layered"]["unit"] == "Angstrom"
     assert by_name["hump"]["group"] == "Intensity"
     assert [entry["plane"] for entry in entries if entry["plane"]] == CLASSES
 

@@ -72,11 +72,6 @@ def create_server(
     return uvicorn.Server(settings)
 
 
-def serve_dashboard(directory: RunDirectory, config: Config, key: str, fit_voxel: FitVoxel | None = None) -> None:
-    """Serve page and HTTP interface until SIGTERM or Ctrl-C; blocks."""
-    create_server(directory, config, key, fit_voxel).run()
-
-
 def _page() -> Response:
     return FileResponse(STATIC / "index.html", media_type="text/html; charset=utf-8")
 

@@ -114,7 +114,13 @@ class FakeRun:
         return revision
 
     def _metadata(self, status: str, share: float, content: Content) -> dict[str, Any]:
-        unit = {"size_layered": "nm", "a_layered": "Å", "c_layered": "Å", "cell_volume_layered": "Å3"}
+        unit = {
+            "global": "intensity 2th_deg/um",
+            "phase_layered": "arbitrary",
+            "size_layered": "nm",
+            "strain_layered": "1",
+        }
+        unit |= {"a_layered": "Angstrom", "c_layered": "Angstrom", "cell_volume_layered": "Angstrom3"}
         return {
             "status": status,
             "center_um": 0.2,

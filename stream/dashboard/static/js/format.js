@@ -9,7 +9,15 @@ export const count = (n) => (n === null || n === undefined ? DASH : n.toLocaleSt
 export const percent = (x) => (Number.isFinite(x) ? `${(100 * x).toFixed(x < 0.1 ? 1 : 0)} %` : DASH);
 export const signed = (x, digits = 1) => (x < 0 ? "−" : "+") + Math.abs(x).toFixed(digits);
 export const words = (name) => name.replaceAll("_", " ");
-export const unitText = (unit) => unit.replace(/3$/, "³");
+
+// Units as metadata spell them, as print spells them.
+const PRINTED = { 1: "", arbitrary: "", um: "µm", degree: "°", Angstrom: "Å", Angstrom3: "Å³" };
+const AXES = { "2th_deg": "°", "q_A^-1": "Å⁻¹", "q_nm^-1": "nm⁻¹" };
+export function unitText(unit) {
+  if (unit in PRINTED) return PRINTED[unit];
+  const [, axis] = /^intensity (\S+)\/um$/.exec(unit) ?? [];
+  return axis in AXES ? `counts·${AXES[axis]}/µm` : unit;
+}
 
 // The power of ten that a set of values is best told in, 0 for ordinary ones.
 export function exponentOf(largest) {
@@ -31,9 +39,9 @@ export function number(x, digits = 4) {
 
 // Value and standard error to the error's second digit: 7.92 ± 0.30 ×10⁻⁴
 export function withError(x, error, unit = "") {
-  const tail = unit ? `\u2009${unitText(unit)}` : "";
+  const tail = unitText(unit) ? `\u2009${unitText(unit)}` : "";
   if (x === null || !Number.isFinite(x)) return DASH;
-  if (!error || !Number.isFinite(error)) return number(x) + tail;
+  if (!error || !Number.isFinite(error)) return number(x, unit.startsWith("Angstrom") ? 6 : 4) + tail;
   const power = exponentOf(x);
   const scale = 10 ** power;
   const digits = Math.min(8, Math.max(0, 1 - Math.floor(Math.log10(error / scale))));

@@ -47,9 +47,10 @@ function showStatus(state) {
   byId("bar").dataset.status = status.status;
   byId("frames").textContent = `${count(integrated)} of ${count(expected)} frames`;
   byId("share").textContent = percent(integrated / expected);
-  byId("rate").textContent = status.rate === null ? DASH : `${status.rate.toFixed(status.rate < 10 ? 1 : 0)} Hz`;
-  byId("latency").textContent = status.latency === null ? DASH : `${(1000 * status.latency).toFixed(0)} ms`;
-  byId("eta").textContent = FINAL.includes(status.status) ? DASH : duration(status.eta);
+  const final = FINAL.includes(status.status);
+  byId("rate").textContent = final || status.rate === null ? DASH : `${status.rate.toFixed(status.rate < 10 ? 1 : 0)} Hz`;
+  byId("latency").textContent = final || status.latency === null ? DASH : `${(1000 * status.latency).toFixed(0)} ms`;
+  byId("eta").textContent = final ? DASH : duration(status.eta);
   byId("revision").textContent = count(status.revision);
 }
 

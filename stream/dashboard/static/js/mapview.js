@@ -35,9 +35,7 @@ function drawVoxel(context, size, grid, voxel, strong) {
   const around = Math.max(cell, 5);
   const box = [x + (cell - around) / 2, y + (cell - around) / 2, around, around];
   if (strong) {
-    context.save();
-    context.globalCompositeOperation = "difference"; // seen on every colour of every theme
-    context.strokeStyle = "rgb(255 255 255 / 0.4)";
+    context.strokeStyle = "rgb(128 128 128 / 0.75)"; // seen on every colour of every theme
     context.lineWidth = 1;
     context.beginPath();
     context.moveTo(0, y + cell / 2);
@@ -45,7 +43,6 @@ function drawVoxel(context, size, grid, voxel, strong) {
     context.moveTo(x + cell / 2, 0);
     context.lineTo(x + cell / 2, size);
     context.stroke();
-    context.restore();
   }
   context.lineWidth = strong ? 4 : 3;
   context.strokeStyle = "rgb(0 0 0 / 0.75)";
@@ -105,7 +102,7 @@ function showEmpty(state) {
 function showTitle({ planeEntry: entry, plane, status }) {
   if (!entry) return;
   byId("map-title").textContent = entry.title;
-  const unit = entry.unit ? `in ${unitText(entry.unit)}` : "";
+  const unit = unitText(entry.unit) ? `in ${unitText(entry.unit)}` : "";
   const part = status.frames_used ? `${Math.round((100 * status.frames_used) / status.frames.expected)} % of the frames` : "";
   byId("map-sub").textContent = [unit, entry.plane ? "" : part].filter(Boolean).join(", ");
   byId("map").setAttribute("aria-label", `Map of ${entry.title}, revision ${plane.meta.revision}; arrow keys move the voxel`);

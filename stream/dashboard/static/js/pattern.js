@@ -39,8 +39,9 @@ export function startPatterns(store) {
 
   function fill({ log, pattern, voxelData }) {
     const shown = log ? positive : (values) => values;
-    const zoomed = (plot) => plot.data[0].length > 0 && plot.scales.x.min > plot.data[0][0];
+    const zoomed = (plot) => plot.data[0].length > 0 && (plot.scales.x.min > plot.data[0][0] || plot.scales.x.max < plot.data[0].at(-1));
     plots[0].setData([pattern.axis, shown(pattern.sum_pattern)], !zoomed(plots[0]));
+    byId("voxel-key").hidden = !voxelData?.fit?.curve;
     if (!voxelData?.pattern) return;
     const curve = voxelData.fit?.curve ?? voxelData.axis.map(() => null);
     plots[1].setData([voxelData.axis, shown(voxelData.pattern), shown(curve)], !zoomed(plots[1]));
