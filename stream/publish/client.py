@@ -23,7 +23,7 @@ from tiled.structures.core import Spec, StructureFamily
 from tiled.structures.data_source import Asset, DataSource, Management
 
 SPEC = "XRDCT"
-TIMEOUT = httpx.Timeout(30.0, connect=2.0)
+TIMEOUT = httpx.Timeout(15.0, connect=2.0)
 HDF5 = "application/x-hdf5"
 
 

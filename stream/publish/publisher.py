@@ -31,7 +31,7 @@ POLL = 0.05  # seconds between two looks at the run directory
 MAPS_A_STEP = 4  # maps that a live step refreshes, in turn; `live` holds all of them at every step
 FRAMES_EVERY = 1.0  # seconds between two refreshes of the counts
 BUDGET = 8  # blocks of patterns in one live step, so that the next map is not kept waiting
-BACKOFF = (0.5, 1.0, 2.0, 5.0)  # seconds between two attempts while Tiled is away
+BACKOFF = (0.5, 1.0, 2.0)  # seconds between two attempts while Tiled is away
 STORED = frozenset({Status.COMPLETE, Status.INCOMPLETE})  # DIR/results.nxs is there
 
 log = structlog.get_logger()

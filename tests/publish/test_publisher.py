@@ -75,6 +75,15 @@ def run(servers: tuple[Server, Server], request: pytest.FixtureRequest) -> Itera
         yield run
 
 
+@pytest.fixture(scope="module")
+def shown(servers: tuple[Server, Server]) -> Iterator[Run]:
+    """A run with one published revision, to look at."""
+    with closing(make_run(servers[0].folder / "shown", servers[0].url, "shown")) as run:
+        run.revise()
+        run.publisher.step()
+        yield run
+
+
 def found(container: Any, folder: str = "") -> dict[str, tuple[Any, ...]]:
     """(shape, dtype, dims) of every array below."""
     tree: dict[str, tuple[Any, ...]] = {}
@@ -148,15 +157,13 @@ def test_maps_take_turns_between_the_first_and_the_final_revision(run: Run) -> N
     assert_holds(run.scan, run)
 
 
-def test_live_holds_the_named_maps_and_nan_behind_them(run: Run) -> None:
-    run.revise()
-    run.publisher.step()
-    live = run.scan["live"]
+def test_live_holds_the_named_maps_and_nan_behind_them(shown: Run) -> None:
+    live = shown.scan["live"]
     names = live.metadata["maps"]
     assert set(names) == {"global", "coverage", "class_index", "hump"}
     planes = live.read()
     for plane, name in enumerate(names):
-        np.testing.assert_array_equal(planes[:, plane], run.arrays[f"maps/{name}"].astype("f4"), err_msg=name)
+        np.testing.assert_array_equal(planes[:, plane], shown.arrays[f"maps/{name}"].astype("f4"), err_msg=name)
     assert np.isnan(planes[:, len(names) :]).all()
 
 
@@ -219,26 +226,25 @@ def test_counts_move_between_two_revisions(run: Run) -> None:
     ledger.close()
 
 
-def test_anybody_reads_and_nobody_writes_without_the_key(run: Run) -> None:
-    run.revise("complete", final=True)
-    run.publisher.step()
-    scan = run.scan
+def test_anybody_reads_and_nobody_writes_without_the_key(shown: Run) -> None:
+    scan = shown.scan
     assert scan["maps/global"].read().shape == (1, SIZE, SIZE)
     for attempt in (
         lambda: scan["maps/global"].write(np.zeros((1, SIZE, SIZE), "f4")),
         lambda: scan.patch_metadata([{"op": "add", "path": "/status", "value": "failed"}]),
-        lambda: run.connect().create_container("mine"),
+        lambda: shown.connect().create_container("mine"),
         lambda: scan["maps/global"].delete(),
     ):
         with pytest.raises(httpx.HTTPStatusError, match="401"):
             attempt()
-    assert httpx.get(f"{run.url}/api/v1/asset/bytes/{run.config.scan.name}/volume?id=1").status_code in {401, 403}
+    node = httpx.get(f"{shown.url}/api/v1/metadata/shown/maps/global", params={"include_data_sources": True})
+    asset = node.json()["data"]["attributes"]["data_sources"][0]["assets"][0]["id"]
+    file = httpx.get(f"{shown.url}/api/v1/asset/manifest/shown/maps/global", params={"id": asset})
+    assert file.status_code == 403, "raw files are not for everybody"
 
 
-def test_a_masked_map_is_drawn(run: Run) -> None:
-    run.revise()
-    run.publisher.step()
-    url = f"{run.url}/api/v1/array/full/{run.config.scan.name}/maps/global"
+def test_a_masked_map_is_drawn(shown: Run) -> None:
+    url = f"{shown.url}/api/v1/array/full/{shown.config.scan.name}/maps/global"
     image = np.asarray(Image.open(io.BytesIO(httpx.get(url, params={"format": "png"}).content)))
     assert image.shape == (SIZE, SIZE, 2)
     np.testing.assert_array_equal(image[..., 1] == 0, np.eye(SIZE, dtype=bool))
@@ -358,18 +364,14 @@ def test_a_wrong_key_is_told_and_tried_again(run: Run) -> None:
     assert publisher.failure is None
 
 
-def test_a_tiled_that_dies_and_comes_back_gets_the_newest_state(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.start()
-    run = make_run(tmp_path / "scan", server.url, "scan")
+def test_a_tiled_that_dies_and_comes_back_gets_the_newest_state(servers: tuple[Server, Server], run: Run) -> None:
     published = run.directory.published
-    run.publisher.start()  # before the server is up
+    run.publisher.start()
+    run.measure(0)
+    run.revise()
+    wait_until(lambda: read_json(published)["revision"] == 1)
+    servers[0].stop(signal.SIGKILL)
     try:
-        run.measure(0)
-        run.revise()
-        wait_until(lambda: read_json(published)["revision"] == 1)
-        assert read_json(published)["error"] is None
-        server.stop(signal.SIGKILL)
         run.measure(1)
         run.revise()
         wait_until(lambda: read_json(published)["error"] is not None)
@@ -377,15 +379,13 @@ def test_a_tiled_that_dies_and_comes_back_gets_the_newest_state(tmp_path: Path) 
         run.revise("complete", final=True)
         assert read_json(published)["revision"] == 1
         assert read_json(published)["final"] is False
-        server.start()
-        wait_until(lambda: read_json(published)["final"])
-        assert found(run.scan) == TREE | {"volume": VOLUME}
-        assert_holds(run.scan, run)
-        assert run.scan.metadata["revision"] == 3
-        assert read_json(published)["error"] is None
     finally:
-        run.close()
-        server.stop()
+        servers[0].start()
+    wait_until(lambda: read_json(published)["final"])
+    assert found(run.scan) == TREE | {"volume": VOLUME}
+    assert_holds(run.scan, run)
+    assert run.scan.metadata["revision"] == 3
+    assert read_json(published)["error"] is None
     assert run.publisher.failure is None
 
 

@@ -1,0 +1,85 @@
+"""What a run says about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from stream.core.config import parse_config
+from stream.core.revision import Revision
+from stream.core.scan import ScanGrid
+from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
+from stream.publish.metadata import run_metadata, run_status
+from stream.publish.projections import Projections
+
+
+def config(folder: Path, **sections: Any) -> Any:
+    (folder / "d.poni").touch()
+    scan = {"name": "s", "sample": "cell 4", "angles": {"values": [0, 90]}, "positions": {"count": 3}}
+    detector = {"endpoint": "tcp://127.0.0.1:1", "geometry": "d.poni"}
+    return parse_config({"scan": scan, "detector": detector, **sections}, folder)
+
+
+def snapshot(folder: Path) -> LedgerSnapshot:
+    return LedgerReader(folder / "none", ScanGrid.from_config(config(folder).scan)).snapshot()
+
+
+@pytest.mark.parametrize(
+    ("told", "phase", "status"),
+    [
+        (None, "waiting", "waiting"),
+        (None, "acquiring", "acquiring"),
+        ("acquiring", "ended", "finishing"),
+        ("finishing", "ended", "finishing"),
+        ("complete", "ended", "complete"),
+        ("incomplete", "acquiring", "incomplete"),
+        ("aborted", "acquiring", "aborted"),
+    ],
+)
+def test_only_analyse_says_that_a_run_is_final(told: str | None, phase: str, status: str) -> None:
+    assert run_status(told, phase) == status
+
+
+def test_it_is_there_before_the_first_frame(tmp_path: Path) -> None:
+    metadata = run_metadata(config(tmp_path), None, snapshot(tmp_path))
+    assert (metadata["status"], metadata["revision"], metadata["sample"]) == ("waiting", 0, "cell 4")
+    assert metadata["frames"]["missing_ranges"] == [[0, 5]]
+    assert metadata["frames"]["no_beam"] == []
+    assert metadata["bluesky_uid"] is None
+
+
+def test_values_are_plain_json_and_nan_is_null(tmp_path: Path) -> None:
+    told = {"status": "acquiring", "residual": np.nan, "center_um": np.float32(1.5), "no_beam": np.array([2, 3])}
+    metadata = run_metadata(config(tmp_path), Revision(number=7, metadata=told), snapshot(tmp_path))
+    assert (metadata["residual"], metadata["center_um"], metadata["revision"]) == (None, 1.5, 7)
+    assert metadata["frames"]["no_beam"] == [2, 3]
+    assert orjson.loads(orjson.dumps(metadata)) == metadata
+
+
+def test_no_key_is_told(tmp_path: Path) -> None:
+    publish = {"tiled": "https://user:pass@tiled.example:8000/api/v1/?api_key=topsecret", "api_key": "env:TOPSECRET"}
+    metadata = run_metadata(config(tmp_path, publish=publish), None, snapshot(tmp_path))
+    assert metadata["config"]["publish"]["tiled"] == "https://tiled.example:8000/api/v1/"
+    text = str(metadata).lower()
+    assert "topsecret" not in text
+    assert "pass" not in text.replace("passed", "")
+
+
+def test_patterns_of_a_server_that_fills_with_zeros_are_all_sent(tmp_path: Path) -> None:
+    file = tmp_path / "patterns.f4"
+    np.full((2, 5, 2, 3), 4, dtype="<f4").tofile(file)
+    frames = np.array([[0, 2, 2, 0, 1], [0, 0, 0, 0, 0]])
+    ours, theirs = (Projections(file, (2, 5, 2, 3), filled=filled) for filled in (True, False))
+    assert ours.grown(frames) == [(0, slice(1, 3)), (0, slice(4, 5))]
+    assert theirs.grown(frames) == [(0, slice(0, 5)), (1, slice(0, 5))]
+    assert theirs.blank
+    for stretch in theirs.grown(frames):
+        block = theirs.read(stretch, frames)
+        np.testing.assert_array_equal(np.isnan(block[0]).all(axis=(1, 2)), frames[stretch] == 0)
+        theirs.wrote(stretch, block, frames)
+    assert not theirs.blank
+    assert theirs.grown(frames) == theirs.differing(frames) == []
