@@ -17,7 +17,7 @@ from helpers.fake_run import CLASSES, FakeRun
 from PIL import Image
 
 from stream.core.errors import FitError
-from stream.core.revision import read_revision
+from stream.core.revision import Revision, read_revision
 
 
 def arrays(run: FakeRun) -> dict[str, Any]:
@@ -139,10 +139,10 @@ def test_the_fit_of_a_voxel_is_passed_on(tmp_path: Path) -> None:
     run = FakeRun(tmp_path, size=21)
     run.advance(0.2)
 
-    def fit(axis: Any, pattern: Any) -> dict[str, Any]:
+    def fit(revision: Revision, index: int, pattern: Any) -> dict[str, Any]:
         if pattern.max() < 0.5:
             raise FitError("fewer than three usable reflections")
-        return {"curve": pattern * 0 + axis.max()}
+        return {"curve": pattern * 0 + revision.arrays["radial"].max()}
 
     with serving(run, fit_voxel=fit) as url, httpx.Client(base_url=url + SCAN, trust_env=False) as client:
         volume = np.fromfile(run.directory.volume, dtype="<f4").reshape(21, 21, run.bins)

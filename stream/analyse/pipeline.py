@@ -43,6 +43,7 @@ class Pipeline:
     regions: list[Region]
     trace: list[float] = field(default_factory=list)
     planes: list[Arrays] = field(default_factory=list)
+    noise: npt.NDArray[np.float32] = field(init=False)
 
     @classmethod
     def create(
@@ -62,6 +63,7 @@ class Pipeline:
         reader = VoxelReader.from_config(config, axis)
         pipeline = cls(directory, config, store, tomograph, reader, volume, list(config.regions))
         pipeline.planes = [{} for _ in range(slices)]
+        pipeline.noise = np.full((slices, axis.bins), np.nan, dtype=np.float32)
         return pipeline
 
     @property
@@ -110,6 +112,7 @@ class Pipeline:
         for region in self.regions:
             planes[region.name] = window(volume, axis, region.range)
         variance = self.tomograph.voxel_variance(s)
+        self.noise[s] = mean_over_voxels(variance)
         planes.update(self.reader.read(volume, variance, self.planes[s], budget))
         return planes
 
@@ -125,6 +128,7 @@ class Pipeline:
         for region in self.regions:
             arrays[f"sinograms/{region.name}"] = window(store.patterns, axis, region.range).astype(np.float32)
         arrays.update(self.reader.sinograms(store.patterns))
+        arrays["voxel_noise"] = self.noise
         arrays["projection_frames"] = store.measured.sum(axis=2)
         center = self.tomograph.center
         told = {
@@ -145,3 +149,11 @@ class Pipeline:
         blank = -1 if known.dtype == np.int8 else np.nan
         dtype = np.int8 if known.dtype == np.int8 else np.float32
         return np.stack([planes.get(name, np.full_like(known, blank)) for planes in self.planes]).astype(dtype)
+
+
+def mean_over_voxels(variance: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(bin,) mean of a (y, x, bin) array over the voxels where it is known; NaN where it never is."""
+    known = np.isfinite(variance)
+    total = np.where(known, variance, 0).sum(axis=(0, 1), dtype=np.float64)
+    count = known.sum(axis=(0, 1))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -17,6 +17,7 @@ from stream.core.config import Config
 from stream.core.errors import StoreError
 
 DEFAULT_MAP = "global"
+INTERNAL = {"projection_frames", "voxel_noise"}  # for publish alone
 
 
 def write_results(
@@ -69,7 +70,7 @@ def _fill(
     _group(entry, "maps", "NXdata", signal=DEFAULT_MAP, axes=["slice", "y", "x"])
     _group(entry, "sinograms", "NXdata", signal="global", axes=rays)
     for name, array in arrays.items():
-        if name != "projection_frames":
+        if name not in INTERNAL:
             entry.create_dataset(name, data=array)
     _axes_of_voxels(entry["maps"], store)
     for name, values in axes.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,7 +28,7 @@ class PatternStore:
     """Patterns (slice, angle, position, bin) float32, NaN where not measured, in a file that publish reads too.
 
     A pattern is Σ counts / Σ weights of its pixels, divided by the monitor, minus the background.
-    monitors, measured: (slice, angle, position); norms: (bin) of the latest frame.
+    monitors, measured: (slice, angle, position); norms: (bin), those of a frame that excludes no pixel.
     """
 
     grid: ScanGrid
@@ -37,7 +37,7 @@ class PatternStore:
     patterns: Floats
     monitors: npt.NDArray[np.float64]
     measured: npt.NDArray[np.bool_]
-    norms: Floats = field(init=False)
+    norms: Floats
 
     @classmethod
     def create(cls, path: Path, grid: ScanGrid, axis: RadialAxis, background: list[float] | None) -> Self:
@@ -51,16 +51,15 @@ class PatternStore:
         shape = (*grid.shape, axis.bins)
         patterns = mapped(path, shape)
         patterns[:] = np.nan
-        store = cls(
+        return cls(
             grid,
             axis,
             None if background is None else np.asarray(background),
             patterns,
             np.ones(grid.shape),
             np.zeros(grid.shape, dtype=bool),
+            np.zeros(axis.bins, dtype=np.float32),
         )
-        store.norms = np.ones(axis.bins, dtype=np.float32)
-        return store
 
     def take(self, journal: Journal, row: FrameRow) -> bool:
         """Read one journalled frame; False, said in the log, when its slot cannot be trusted."""
@@ -79,7 +78,7 @@ class PatternStore:
         self.patterns[index] = np.where(pattern.norms > 0, values, np.nan)
         self.monitors[index] = monitor
         self.measured[index] = True
-        self.norms = pattern.norms
+        np.maximum(self.norms, pattern.norms, out=self.norms)  # whatever the order in which frames came
         return True
 
     @property
@@ -98,8 +97,8 @@ class PatternStore:
     def variances(self, index: int) -> Floats:
         """Poisson variance of each pattern of a slice, (angle, position, bin).
 
-        σ² = Σ counts / (norm · monitor)² = pattern / (norm · monitor); the norms are those of the latest frame, and
-        a pixel or two that one frame excludes changes them by less than the variance is known.
+        σ² = Σ counts / (norm · monitor)² = pattern / (norm · monitor); a pixel or two that a frame excludes changes
+        its norms by less than the variance is known.
         """
         counts = self.patterns[index] if self.background is None else self.patterns[index] + self.background
         with np.errstate(invalid="ignore", divide="ignore"):

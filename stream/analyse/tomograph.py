@@ -12,11 +12,14 @@ import structlog
 
 from stream.analyse.store import PatternStore, window
 from stream.analyse.tomography.center import find_center
+from stream.analyse.tomography.noise import noise_gain, voxel_variance
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import ProgressiveSirt, reconstruct
 from stream.core.config import ReconstructionConfig
 
+QUIETEST = 1e-3  # of a voxel's mean variance: a bin that caught no count is not known exactly
 MOVED = 0.1  # steps: a smaller change of the axis does not restart the live reconstruction
+GROWN = 1.1  # times the rays of the last look for the axis, before the next: looking takes longer than an update
 
 log = structlog.get_logger()
 
@@ -38,6 +41,8 @@ class Tomograph:
     center: Center = field(init=False)
     slices: list[ProgressiveSirt] = field(init=False)
     given: npt.NDArray[np.bool_] = field(init=False)
+    gains: dict[int, tuple[int, npt.NDArray[np.float64]]] = field(default_factory=dict)
+    _looked: int = 0
 
     def __post_init__(self) -> None:
         """Begin with the best axis known."""
@@ -59,11 +64,11 @@ class Tomograph:
 
     def update(self, seconds: float) -> list[int]:
         """Take up new rays and iterate for about `seconds`; the slices that changed, the newest first."""
-        estimate = self.estimate_center()
-        if abs(estimate.um - self.center.um) > MOVED * abs(self.store.grid.step):
-            log.info("axis.moved", center_um=estimate.um, source=estimate.source)
-            self._begin(estimate)
         usable = self.store.with_beam
+        rays = int(usable.sum())
+        if rays >= GROWN * self._looked and rays != self._looked:
+            self._looked = rays
+            self._follow(self.estimate_center())
         changed = [s for s in range(len(self.slices)) if (usable[s] != self.given[s]).any()]
         for s in changed:
             angle, position = np.nonzero(usable[s] != self.given[s])
@@ -78,8 +83,9 @@ class Tomograph:
         return busy
 
     def settle(self) -> None:
-        """Take the axis that the complete set gives, whatever the live one was."""
+        """Take axis and noise that the complete set gives, whatever the live ones were."""
         self.center = self.estimate_center()
+        self.gains.clear()
 
     def final(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
         """SIRT of one slice from zero on the complete, sorted set: volume (y, x, bin), residual trace."""
@@ -87,10 +93,22 @@ class Tomograph:
         return reconstruct(self.projector(), self.store.patterns[index], measured, self.config.iterations)
 
     def voxel_variance(self, index: int) -> npt.NDArray[np.float32]:
-        """Variance of each voxel's pattern, (y, x, bin)."""
-        rays = np.nanmean(self.store.variances(index)[self.store.with_beam[index]], axis=0)
-        count = self.store.grid.shape[2]
-        return np.broadcast_to((rays / count).astype(np.float32), (count, count, rays.size))
+        """Variance of each voxel's pattern, (y, x, bin), from the counts in the rays that cross it.
+
+        The gain of the noise falls as rays are added: between two Monte Carlo estimates (at every doubling of the
+        rays, and on the final set) it is taken to fall with their number.
+        """
+        projector, usable = self.projector(), self.store.with_beam[index]
+        rays = int(usable.sum())
+        known = self.gains.get(index)
+        if rays == 0:
+            return np.full((projector.count, projector.count, self.store.axis.bins), np.nan, dtype=np.float32)
+        if known is None or rays >= 2 * known[0] or (usable.all() and rays > known[0]):
+            known = (rays, noise_gain(projector, usable, self.config.iterations))
+            self.gains[index] = known
+        gain = known[1] * (known[0] / rays)
+        variance = voxel_variance(projector, self.store.variances(index), usable, gain)
+        return np.asarray(np.maximum(variance, QUIETEST * variance.mean(axis=-1, keepdims=True)))
 
     def coverage(self) -> npt.NDArray[np.float32]:
         """Measured share of the planned ray weight, (slice, y, x), NaN outside the field of view."""
@@ -102,6 +120,11 @@ class Tomograph:
         """Root mean square of the slices' relative residuals, None before the first iteration."""
         known = [sirt.residual for sirt in self.slices if np.isfinite(sirt.residual)]
         return float(np.sqrt(np.mean(np.square(known)))) if known else None
+
+    def _follow(self, center: Center) -> None:
+        if abs(center.um - self.center.um) > MOVED * abs(self.store.grid.step):
+            log.info("axis.moved", center_um=center.um, source=center.source)
+            self._begin(center)
 
     def _begin(self, center: Center) -> None:
         self.center = center

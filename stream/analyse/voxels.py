@@ -25,6 +25,7 @@ from stream.core.errors import ConfigError, FitError
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 
+LEAST = 0.1  # of the richest voxels: less of a phase is a trace
 FEWEST_LIVE = 16  # voxels that a live update fits however slow the fit is
 ANGLES = {"alpha", "beta", "gamma"}
 
@@ -83,7 +84,8 @@ class VoxelReader:
         """
         inside = np.asarray(np.isfinite(volume).any(axis=-1))
         patterns, variances = volume[inside], variance[inside]
-        planes = self._classify(patterns, inside)
+        planes = {name: np.full(inside.shape, np.nan, dtype=np.float32) for name in self.fitted}
+        planes |= self._classify(patterns, inside)
         if self.fit is not None and len(patterns):
             chosen = self._choose(len(patterns), budget)
             begun = time.monotonic()
@@ -96,14 +98,20 @@ class VoxelReader:
             self._start = start
             self._seconds = (time.monotonic() - begun) / len(chosen)
             where = np.flatnonzero(inside)[chosen]
-            for name, values in flat_maps(result).items():
+            for name, values in without_traces(flat_maps(result), self.fit).items():
                 planes[name] = placed(values, where, inside.shape, previous.get(name) if budget is not None else None)
         return planes
 
     def sinograms(self, patterns: Floats) -> Arrays:
-        """Amount of each phase in each ray, (slice, angle, position), by a linear fit: it adds along the ray."""
-        if self.fit is None or self._start is None:
+        """Amount of each phase in each ray, (slice, angle, position), by a linear fit: it adds along the ray.
+
+        NaN until a slice could be fitted.
+        """
+        if self.fit is None:
             return {}
+        if self._start is None:
+            blank = np.full(patterns.shape[:-1], np.nan, dtype=np.float32)
+            return {f"sinograms/{phase.name}": blank for phase in (*self.fit.crystals, *self.fit.humps)}
         usable = np.asarray(np.isfinite(patterns).any(axis=(0, 1, 2)))
         operator = ray_amounts(self.fit, self._start, usable)
         rays = np.where(usable, patterns, np.float32(0))
@@ -147,10 +155,19 @@ class VoxelReader:
         probability[:, inside] = prediction.probability.T
         return {"class_index": index, "class_probability": probability}
 
+    @property
+    def fitted(self) -> list[str]:
+        """Names of the maps that the fit gives."""
+        return list(self._fitted_units())
+
     def _units(self) -> dict[str, str]:
-        units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1", "fit_quality": "1"}
+        units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1"}
+        return units | self._fitted_units()
+
+    def _fitted_units(self) -> dict[str, str]:
         if self.fit is None:
-            return units
+            return {}
+        units = {"fit_quality": "1"}
         for crystal in self.fit.crystals:
             name = crystal.name
             units |= {f"phase_{name}": "arbitrary", f"fraction_{name}": "1", f"strain_{name}": "1"}
@@ -191,6 +208,20 @@ def flat_maps(result: FitResult) -> Arrays:
         }
         maps |= {f"{parameter}_{name}": values for parameter, values in phase.cell.items()}
     return maps | {"fit_quality": result.fit_quality}
+
+
+def without_traces(maps: Arrays, fit: PatternFit) -> Arrays:
+    """Mask cell, size and strain where a phase is a trace: SIRT's streaks carry a strong voxel's lines to others.
+
+    A trace is less than LEAST of what the slice's richest voxels (99th percentile) hold of that phase.
+    """
+    for crystal in fit.crystals:
+        amount = maps[f"phase_{crystal.name}"]
+        known = amount[np.isfinite(amount)]
+        trace = ~(amount >= LEAST * np.quantile(known, 0.99)) if known.size else np.ones(amount.shape, dtype=bool)
+        for name in (*crystal.structure.lattice.free, "cell_volume", "size", "strain", "strain_error"):
+            maps[f"{name}_{crystal.name}"] = np.where(trace, np.nan, maps[f"{name}_{crystal.name}"])
+    return maps
 
 
 def placed(

@@ -23,7 +23,8 @@ class Revision:
 
     arrays are keyed by their path in the Tiled tree: ``radial`` (bin), ``sum_pattern`` (bin),
     ``sinograms/<name>`` (slice, angle, position), ``maps/<name>`` (slice, y, x),
-    ``maps/class_probability`` (slice, class, y, x); besides ``projection_frames`` (slice, angle), the number of
+    ``maps/class_probability`` (slice, class, y, x); besides ``voxel_noise``
+    (slice, bin), the mean variance of a voxel's pattern, and ``projection_frames`` (slice, angle), the number of
     frames in each projection, by which a reader knows which patterns are new.
     metadata is JSON: status, center_um, center_from, iterations, residual, residual_trace, classes, model,
     units (per map), strain, started, updated, final (bool), frames_used.
@@ -58,9 +59,9 @@ def read_revision(path: Path) -> Revision | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        meta = orjson.loads(arrays.pop(META).tobytes())
     except FileNotFoundError:
         return None
     except Exception as error:  # zipfile, zlib and numpy each have their own errors
         raise StoreError(f"{path} cannot be read: {error}") from error
-    meta = orjson.loads(arrays.pop(META).tobytes())
     return Revision(number=meta["revision"], metadata=meta, arrays=arrays)

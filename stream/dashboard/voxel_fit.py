@@ -10,9 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.fit import PatternFit
+from stream.analyse.crystal.model import State
+from stream.analyse.crystal.williamson_hall import williamson_hall
 from stream.analyse.voxels import as_phase, build_fit
 from stream.core.axis import RadialAxis
 from stream.core.config import Config
+from stream.core.errors import FitError
+from stream.core.revision import Revision
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
@@ -20,22 +24,64 @@ from stream.ingest.ledger_reader import LedgerReader
 
 @dataclass(slots=True)
 class VoxelFit:
-    """Fits a voxel's pattern with the run's phases; called from the server's threads, one at a time."""
+    """Fits a voxel's pattern as analyse does; called from the server's threads, one at a time."""
 
     directory: RunDirectory
     config: Config
     _fit: PatternFit | None = None
+    _starts: dict[tuple[int, int], State] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, axis: npt.NDArray[Any], pattern: npt.NDArray[Any]) -> dict[str, Any]:
-        """The fitted curve of a pattern (bin,)."""
+    def __call__(self, revision: Revision, index: int, pattern: npt.NDArray[Any]) -> dict[str, Any]:
+        """The fitted curve (bins,) and the Williamson-Hall points of the strain phase.
+
+        Raises
+        ------
+        FitError
+            before the first voxels were read, so that the noise is not known.
+        """
+        noise = revision.arrays.get("voxel_noise")
+        if noise is None:
+            raise FitError("no voxel has been read yet")
         with self._lock:
-            if self._fit is None:
-                self._fit = self._load()
-            level = np.nanmean(np.abs(pattern))
-            variance = np.full((1, pattern.size), level if level > 0 else 1.0, dtype=np.float32)
-            result = self._fit.fit(pattern[None], variance, curve=True)
-            return {"curve": result.curve[0] if result.curve is not None else None}
+            fit = self._fit = self._fit or self._load()
+            start = self._start(fit, revision.number, index, noise[index])
+            result = fit.fit(pattern[None], noise[index], start, curve=True)
+            curve = None if result.curve is None else result.curve[0]
+            return {"curve": curve, **self._williamson_hall(fit, start, pattern, noise[index])}
+
+    def _williamson_hall(
+        self, fit: PatternFit, start: State, pattern: npt.NDArray[Any], noise: npt.NDArray[Any]
+    ) -> dict[str, Any]:
+        """Points (4 sinθ, β cosθ) and their line; the sentence instead where it cannot be drawn."""
+        if fit.instrument is None or not fit.crystals:
+            return {"williamson_hall": None, "williamson_hall_refused": "no instrument is calibrated"}
+        lines = fit.lines(start)
+        name = self.config.strain.phase or fit.crystals[0].name
+        p = [crystal.name for crystal in fit.crystals].index(name)
+        others = np.concatenate([found for other, found in lines.items() if other != name] or [np.empty(0)])
+        shape = (float(start.shape[p, 0]), float(start.shape[p, 1]))
+        try:
+            line = williamson_hall(
+                fit.axis, pattern.astype(float), noise.astype(float), lines[name], others, fit.instrument, shape,
+                self.config.strain.shape_factor,
+            )  # fmt: skip
+        except FitError as error:
+            return {"williamson_hall": None, "williamson_hall_refused": str(error)}
+        points = {key: getattr(line, key) for key in ("two_theta", "x", "y", "y_error")}
+        told = {"phase": name, "strain": line.strain, "strain_error": line.strain_error, "size": line.size}
+        return {"williamson_hall": {**told, **points}, "williamson_hall_refused": None}
+
+    def _start(self, fit: PatternFit, revision: int, index: int, noise: npt.NDArray[Any]) -> State:
+        """Where the slice's fits start, from its mean pattern; kept for the newest revision."""
+        key = (revision, index)
+        if key not in self._starts:
+            count = len(self.config.scan.positions.points())
+            size = count * count * fit.axis.bins
+            volume = np.fromfile(self.directory.volume, dtype="<f4", count=size, offset=4 * index * size)
+            patterns = volume.reshape(-1, fit.axis.bins)
+            self._starts = {key: fit.start(patterns, np.broadcast_to(noise, patterns.shape))}
+        return self._starts[key]
 
     def _load(self) -> PatternFit:
         state = LedgerReader(self.directory.ledger, ScanGrid.from_config(self.config.scan)).snapshot().state

@@ -25,8 +25,8 @@ Place = tuple[int, int, int]
 class FitVoxel(Protocol):
     """The seam to the fit: a voxel's pattern in, the curve and what was found out."""
 
-    def __call__(self, axis: npt.NDArray[Any], pattern: npt.NDArray[Any]) -> Mapping[str, Any]:
-        """Fit one pattern; axis and pattern have shape (bins,), the axis in integration.unit.
+    def __call__(self, revision: Revision, index: int, pattern: npt.NDArray[Any]) -> Mapping[str, Any]:
+        """Fit the pattern (bins,) of a voxel of slice `index`.
 
         Returns JSON values: `curve` (bins), and what else the fit tells, as `williamson_hall` points.
 
@@ -58,7 +58,7 @@ def voxel(request: Request, run: Scan, index: int, y: int, x: int) -> Response:
             "pattern": found,
             "values": _values(run, revision, place),
             "classes": _classes(revision, place),
-            **_fit(request.app.state.fit_voxel, axis, found),
+            **_fit(request.app.state.fit_voxel, revision, index, found),
         }
     )
 
@@ -155,11 +155,11 @@ def _classes(revision: Revision, place: Place) -> dict[str, Any] | None:
 
 
 def _fit(
-    fit: FitVoxel | None, axis: npt.NDArray[Any], found: npt.NDArray[np.float32] | None
+    fit: FitVoxel | None, revision: Revision, index: int, found: npt.NDArray[np.float32] | None
 ) -> dict[str, Mapping[str, Any] | str | None]:
     if fit is None or found is None or not np.isfinite(found).any():
         return {"fit": None, "fit_refused": None}
     try:
-        return {"fit": fit(axis, found), "fit_refused": None}
+        return {"fit": fit(revision, index, found), "fit_refused": None}
     except FitError as error:
         return {"fit": None, "fit_refused": str(error)}
