@@ -60,10 +60,8 @@ class Follower:
         """One turn after another."""
         state = read_json(self.directory.state)
         if state:
-            self.status, self.revision = Status(state["status"]), state["revision"]
-            self.started = state["started"]
-            if self.status.final:
-                self._catch_up(state["frames_used"])
+            self.revision, self.started = state["revision"], state["started"]
+            self._resume(Status(state["status"]), state["frames_used"])
         while not stop.is_set():
             self.turn()
             stop.wait(POLL if time.monotonic() < self._due or self._idle > RESTING else 0.0)
@@ -73,22 +71,26 @@ class Follower:
         self._obey(read_commands(self.directory.commands, self._last_command))
         if self.status is Status.ABORTED:
             return
-        # the phase is read before the rows: what was journalled before it ended is among them
-        phase = self.ledger.snapshot().state.get("phase")
-        self._take()
-        ended = phase == "ended" and not self.status.final
-        if ended:
+        # the phase is read before the rows: when it says ended and none is new, all are here
+        phase = self.ledger.snapshot().state["phase"]
+        grown = self._take()
+        if self.status.final:
+            return
+        if phase == "ended" and not grown:
             self._finish()
-        elif not self.status.final and time.monotonic() >= self._due and self.pipeline.frames:
+        elif time.monotonic() >= self._due and self.pipeline.frames:
             self._update()
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Take what was journalled since the last turn; False where nothing was."""
         rows = self.ledger.rows(self._last_row)
-        if rows:
-            self.pipeline.take(self.journal, rows)
-            self._last_row = rows[-1].id
-            self._idle = 0
-            self._advance(Happening.FRAME)
+        if not rows:
+            return False
+        self.pipeline.take(self.journal, rows)
+        self._last_row = rows[-1].id
+        self._idle = 0
+        self._advance(Happening.FRAME)
+        return True
 
     def _update(self) -> None:
         if self._idle > RESTING:
@@ -135,12 +137,14 @@ class Follower:
     def _advance(self, happening: Happening) -> None:
         self.status = advance(self.status, happening)
 
-    def _catch_up(self, frames_used: int) -> None:
-        """Read again what a final run was made of, so that a late frame can reopen it."""
+    def _resume(self, status: Status, frames_used: int) -> None:
+        """Go on from what an earlier process stored; maps that are final stay, until a late frame reopens the run."""
         rows = self.ledger.rows(0)
-        if len(rows) != frames_used or read_revision(self.directory.revision) is None:
+        stored = status.final and status is not Status.FAILED
+        if not stored or len(rows) != frames_used or read_revision(self.directory.revision) is None:
             self.status = Status.ACQUIRING if rows else Status.WAITING
             return
+        self.status = status
         self.pipeline.take(self.journal, rows)
         self._last_row = rows[-1].id if rows else 0
         self._last_command = max((c.number for c in read_commands(self.directory.commands)), default=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import structlog
 import typer
 
 from stream.cli import calibrate, demo, look, run, simulate
@@ -31,6 +32,7 @@ for command in (
 
 def main() -> int:
     """Run the command line; the exit code of the README's table."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         code = app(standalone_mode=False)
     except BraggstreamError as error:

@@ -9,14 +9,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.core.config import Config
+from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
-from stream.ingest.ledger_reader import LedgerReader
+from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
+from stream.publish.metadata import run_status
 from stream.service.guard import read_status
 from stream.service.run import Addresses
 
-EVERY_TERMINAL = 0.5
-EVERY_PLAIN = 10.0
+EVERY = 0.5  # seconds between two looks
+EVERY_PLAIN = 10.0  # between two lines that say the same, where there is no terminal
 
 
 @dataclass(slots=True)
@@ -29,17 +31,20 @@ class Reporter:
     _reader: LedgerReader = field(init=False)
     _bar: Progress | None = None
     _due: float = 0.0
-    _said: str = ""
+    _said: Status | None = None
+    _said_at: float = 0.0
+    _events: int = field(init=False)
 
     def __post_init__(self) -> None:
-        """Follow the run's ledger."""
+        """Follow the run's ledger; what an earlier start of the run noted is not said again."""
         self._reader = LedgerReader(self.directory.ledger, ScanGrid.from_config(self.config.scan))
+        self._events = len(self._reader.events())
 
     def announce(self, addresses: Addresses) -> None:
         """Both addresses, on lines of their own."""
-        self.console.print(f"run        {self.directory.path}", soft_wrap=True, highlight=False)
-        self.console.print(f"dashboard  {addresses.dashboard}", soft_wrap=True, highlight=False)
-        self.console.print(f"tiled      {addresses.tiled}", soft_wrap=True, highlight=False)
+        self._print(f"run        {self.directory.path}")
+        self._print(f"dashboard  {addresses.dashboard}")
+        self._print(f"tiled      {addresses.tiled}")
         if self.console.is_terminal:
             self._bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -53,34 +58,42 @@ class Reporter:
         now = time.monotonic()
         if now < self._due:
             return
-        self._due = now + EVERY_TERMINAL
-        status = read_status(self.directory)
-        snapshot = self._reader.snapshot()
+        self._due = now + EVERY
+        status, snapshot = self._look()
+        self._tell_events()
         frames = snapshot.frames
-        rate = snapshot.state.get("rate") or 0.0
+        line = str(status)
+        if status is Status.ACQUIRING:
+            line += f", {snapshot.state.get('rate') or 0.0:.0f} frames/s"
         if self._bar is not None:
-            self._bar.update(
-                self._bar.task_ids[0],
-                description=f"{status} {rate:.0f} frames/s",
-                completed=frames["integrated"],
-                total=frames["expected"],
-            )
-            return
-        if status == self._said:
-            self._due = now + EVERY_PLAIN
-        self._said = status
-        self.console.print(
-            f"{status}: {frames['integrated']} of {frames['expected']} frames, {rate:.0f} frames/s", highlight=False
-        )
+            task = self._bar.task_ids[0]
+            self._bar.update(task, description=line, completed=frames["integrated"], total=frames["expected"])
+        elif status is not self._said or now - self._said_at >= EVERY_PLAIN:
+            self._said, self._said_at = status, now
+            self._print(f"{line}: {frames['integrated']} of {frames['expected']} frames")
 
     def close(self) -> None:
         """Take the bar away and leave one line of what was reached."""
         if self._bar is not None:
             self._bar.stop()
-        frames = self._reader.snapshot().frames
+        self._tell_events()
+        status, snapshot = self._look()
+        frames = snapshot.frames
         rejected, dropped = sum(frames["rejected"].values()), sum(frames["dropped"].values())
-        self.console.print(
-            f"{read_status(self.directory)}: {frames['integrated']} integrated, {frames['missing']} missing, "
-            f"{frames['duplicate']} duplicate, {rejected} rejected, {dropped} dropped",
-            highlight=False,
+        self._print(
+            f"{status}: {frames['integrated']} of {frames['expected']} frames integrated, {frames['missing']} missing, "
+            f"{frames['duplicate']} duplicate, {rejected} rejected, {dropped} dropped"
         )
+
+    def _look(self) -> tuple[Status, LedgerSnapshot]:
+        snapshot = self._reader.snapshot()
+        return run_status(read_status(self.directory), snapshot.state["phase"]), snapshot
+
+    def _tell_events(self) -> None:
+        events = self._reader.events()
+        for _, text in events[self._events :]:
+            self._print(f"note: {text}")
+        self._events = len(events)
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True, highlight=False, markup=False)

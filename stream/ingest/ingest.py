@@ -141,8 +141,12 @@ class Ingest:
             self.taken[slot] = (row.series, row.frame)
             self.received += 1
         self.phase = "acquiring" if self.taken else "waiting"
+        if before.get("phase") == "ended":
+            self.phase = "ended"
+        elif self.series.ended:
+            self._end_at = time.monotonic() + STRAGGLERS
         self._last_message = time.monotonic() if self.series.current and not self.series.ended else None
-        if before:
+        if "phase" in before:
             self.ledger.event(f"ingest started again with {len(self.taken)} of {self.grid.size} frames")
         self.commit()
 

@@ -61,7 +61,7 @@ class LedgerReader:
         connection.execute("BEGIN")
         try:
             counts = {(k, r): n for k, r, n in connection.execute("SELECT kind, reason, n FROM counts")}
-            state = read_state(connection)
+            state = {"phase": "waiting", **read_state(connection)}
             for row in read_rows(connection, self._last):
                 self._seen[row.slot] = True
                 self._last = row.id

@@ -10,6 +10,7 @@ from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
+from stream.service.keys import configured_key, users_key
 
 PATTERN_BYTES = 12  # sum, norm and variance of a bin
 
@@ -22,6 +23,8 @@ def check(config: Config) -> Iterator[str]:
     ConfigError
         naming the key that is wrong.
     """
+    users_key(config)
+    configured_key(config.publish.api_key, "publish.api_key")
     grid = ScanGrid.from_config(config.scan)
     slices, angles, positions = grid.shape
     yield f"scan {config.scan.name}: {slices} slices × {angles} angles × {positions} positions = {grid.size} frames"

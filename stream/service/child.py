@@ -1,7 +1,8 @@
 """A child of the supervisor: `python -m stream.service.child NAME DIRECTORY`.
 
 It ends when it is told to (SIGTERM) and when the supervisor is gone: the pipe that the supervisor keeps open
-reads end-of-file, and on Linux the kernel sends SIGTERM besides.
+reads end-of-file, and on Linux the kernel sends SIGTERM besides. Ingest and publish finish what they have in hand;
+analyse and a child that is still starting end at once, for nothing of theirs counts that is not on disk.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
-from stream.core.config import Config
 from stream.core.errors import BraggstreamError
 from stream.core.rundir import RunDirectory
 
 NICE = {"ingest": 0, "analyse": 5, "publish": 3, "tiled": 3}
 LIFELINE = "BRAGGSTREAM_LIFELINE"
 REPLAY = "BRAGGSTREAM_REPLAY"
-GRACE = 1.5
+TILED_HOST = "127.0.0.1"
+GRACE = 1.5  # seconds to end in once the supervisor is gone
 PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger()
@@ -32,15 +32,13 @@ log = structlog.get_logger()
 
 def run_child(name: str, directory: RunDirectory) -> None:
     """Run the process `name` until it is told to stop."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    watch_supervisor(stop)
+    watch_supervisor()
     os.nice(NICE[name])
-    {"ingest": _ingest, "analyse": _analyse, "publish": _publish, "tiled": _tiled}[name](directory, stop)
+    {"ingest": _ingest, "analyse": _analyse, "publish": _publish, "tiled": _tiled}[name](directory)
 
 
-def watch_supervisor(stop: threading.Event) -> None:
+def watch_supervisor() -> None:
     """Stop when the supervisor dies; leave for good when stopping takes too long."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -48,41 +46,48 @@ def watch_supervisor(stop: threading.Event) -> None:
 
     def wait() -> None:
         os.read(lifeline, 1)
-        stop.set()
+        os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(GRACE)
         os._exit(1)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
 
-def _ingest(directory: RunDirectory, stop: threading.Event) -> None:
+def stop_on_sigterm() -> threading.Event:
+    """From now on SIGTERM sets this event, and no longer ends the process by itself."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
+def _ingest(directory: RunDirectory) -> None:
     from stream.ingest.process import Replay, run_ingest
 
     path, _, speed = os.environ.get(REPLAY, "").rpartition("|")
     replay = Replay(Path(path), float(speed) if speed != "max" else None) if path else None
-    run_ingest(directory, stop, replay)
+    run_ingest(directory, stop_on_sigterm(), replay)
 
 
-def _analyse(directory: RunDirectory, stop: threading.Event) -> None:
+def _analyse(directory: RunDirectory) -> None:
     from stream.analyse.process import run_analyse
 
-    run_analyse(directory, stop)
+    run_analyse(directory, threading.Event())
 
 
-def _publish(directory: RunDirectory, stop: threading.Event) -> None:
+def _publish(directory: RunDirectory) -> None:
     from stream.dashboard.process import run_publish
     from stream.service.keys import tiled_key
 
-    config = directory.read_config()
-    run_publish(directory, config, stop, key=directory.key.read_text(), tiled_key=tiled_key(config, directory))
+    config, key = directory.read_config(), directory.key.read_text()
+    run_publish(directory, config, stop_on_sigterm(), key=key, tiled_key=tiled_key(config, directory))
 
 
-def _tiled(directory: RunDirectory, stop: threading.Event) -> None:
+def _tiled(directory: RunDirectory) -> None:
     from stream.publish.server import serve_tiled
     from stream.service.keys import tiled_key
 
-    config: Config = directory.read_config()
-    serve_tiled(directory, "127.0.0.1", config.tiled_port, tiled_key(config, directory))
+    config = directory.read_config()
+    serve_tiled(directory, TILED_HOST, config.tiled_port, tiled_key(config, directory))
 
 
 def configure_logging() -> None:
@@ -104,9 +109,8 @@ def main(arguments: list[str]) -> int:
     directory = RunDirectory(Path(path))
     faulthandler.enable()
     configure_logging()
-    run: Callable[[str, RunDirectory], None] = run_child
     try:
-        run(name, directory)
+        run_child(name, directory)
     except BraggstreamError as error:
         log.error("child.failed", child=name, error=str(error))
         (directory.logs / f"{name}.error").write_text(str(error))
@@ -115,4 +119,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # the interpreter's own end waits for the threads of libraries, and takes a second on a busy machine

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from stream.core.config import Config, read_resolved
-from stream.core.errors import RunDirectoryError
+from stream.core.errors import BraggstreamError, RunDirectoryError
 from stream.core.files import read_json
 from stream.core.lifecycle import CLOSED, Status
 from stream.core.rundir import RunDirectory
+from stream.service.check import check
 
 LOCK_WAIT = 5.0
 KEPT = {"lock", "beamline"}  # may lie in a directory that holds no run yet
@@ -40,27 +41,31 @@ def take_lock(directory: RunDirectory, wait: float = LOCK_WAIT) -> int:
 
 
 def prepare(directory: RunDirectory, config: Config) -> int:
-    """Create the directory, or take it up again; returns the lock's descriptor.
+    """Lock a directory in which this config may run; returns the lock's descriptor. Nothing else is changed in it.
 
     Raises
     ------
     RunDirectoryError
         when it is busy, finished, holds another scan, or is no run directory at all.
+    ConfigError
+        when the directory is new and a file that the config names cannot be used.
     """
     if directory.path.exists():
         if not directory.path.is_dir():
             raise RunDirectoryError(f"{directory.path} is a file, not a directory")
         if not directory.config.exists() and any(path.name not in KEPT for path in directory.path.iterdir()):
             raise RunDirectoryError(f"{directory.path} is not empty and holds no run; nothing in it was touched")
+    if not directory.config.exists():
+        for _ in check(config):  # before a directory is made for it
+            pass
     directory.path.mkdir(parents=True, exist_ok=True)
     descriptor = take_lock(directory)
     try:
         if directory.config.exists():
             check_resume(directory, config)
-    except RunDirectoryError:
+    except BraggstreamError:
         os.close(descriptor)
         raise
-    directory.create()
     return descriptor
 
 

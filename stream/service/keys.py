@@ -24,26 +24,34 @@ def configured_key(value: str, name: str) -> str | None:
     return os.environ.get(value.removeprefix("env:")) or None
 
 
-def make_key(config: Config, directory: RunDirectory) -> str:
-    """The dashboard's key, kept in DIR/key with mode 0600.
+def users_key(config: Config) -> str | None:
+    """The user's own key of the page, None where there is none and none is needed.
 
     Raises
     ------
     ConfigError
-        on a bind other than loopback without a key of the user's own.
+        on a bind other than loopback without a key.
     """
     key = configured_key(config.dashboard.api_key, "dashboard.api_key")
-    if key is None:
-        if not config.dashboard.loopback:
-            variable = config.dashboard.api_key.removeprefix("env:")
-            raise ConfigError(
-                f"dashboard.host is {config.dashboard.host!r}, which others can reach: set a key in {variable}"
-            )
-        key = directory.key.read_text() if directory.key.exists() else secrets.token_hex(24)
+    if key is None and not config.dashboard.loopback:
+        variable = config.dashboard.api_key.removeprefix("env:")
+        raise ConfigError(
+            f"dashboard.host is {config.dashboard.host!r}, which others can reach: set a key in {variable}"
+        )
+    return key
+
+
+def dashboard_key(config: Config, directory: RunDirectory) -> str:
+    """The key of the page: the user's own, else the one that the run has had, else a new one."""
+    before = directory.key.read_text() if directory.key.exists() else ""
+    return users_key(config) or before or secrets.token_hex(24)
+
+
+def store_key(key: str, directory: RunDirectory) -> None:
+    """Keep the key in DIR/key with mode 0600, for the processes of the run."""
     descriptor = os.open(directory.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key)
-    return key
 
 
 def tiled_key(config: Config, directory: RunDirectory) -> str:

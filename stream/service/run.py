@@ -18,9 +18,9 @@ from stream.core.errors import BraggstreamError, ScanIncomplete, UnavailableErro
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import CLOSED, Happening, Status, advance
 from stream.core.rundir import RunDirectory
-from stream.service.child import REPLAY
+from stream.service.child import REPLAY, TILED_HOST
 from stream.service.guard import prepare, read_status
-from stream.service.keys import make_key
+from stream.service.keys import dashboard_key, store_key
 from stream.service.supervisor import Supervisor
 
 PORT_WAIT = 5.0
@@ -64,14 +64,13 @@ def run(
     """
     stop = stop or stop_on_signals()
     directory = RunDirectory(job.output.resolve())
+    key = dashboard_key(job.config, directory)
     lock = prepare(directory, job.config)
     try:
-        key = make_key(job.config, directory)
-        ports = [job.config.dashboard.port]
-        if job.config.publish.tiled == "embedded":
-            ports.append(job.config.tiled_port)
-        wait_for_ports(job.config.dashboard.host, ports)
+        wait_for_ports(job.config)
+        directory.create()
         write_resolved(job.config, directory.config)
+        store_key(key, directory)
         if job.recording is not None:
             copy_commands(job.recording, directory)
         announce(addresses(job.config, key))
@@ -79,8 +78,8 @@ def run(
     finally:
         os.close(lock)
     status = read_status(directory)
-    if status not in CLOSED:
-        raise ScanIncomplete(f"the run in {directory.path} is {status}: the scan is not complete")
+    if status is not Status.COMPLETE:
+        raise ScanIncomplete(f"the scan in {directory.path} is not complete")
     return status
 
 
@@ -91,13 +90,15 @@ def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], N
     if job.recording is not None:
         environment[REPLAY] = f"{job.recording.resolve()}|{job.speed or 'max'}"
     supervisor = Supervisor(directory, names, lock, environment)
+    # a live run that was incomplete waits for more; a recording that ended has no more to give
+    before = last_revision(directory) if job.recording is None else -1
     stored_at: float | None = None
     try:
         supervisor.start()
         while not stop.wait(TICK):
             supervisor.tend()
             tick()
-            if job.once and read_status(directory).final:
+            if job.once and read_status(directory).final and last_revision(directory) > before:
                 stored_at = stored_at or time.monotonic()
                 if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
                     break
@@ -110,7 +111,12 @@ def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], N
 
 def fail(directory: RunDirectory) -> None:
     """Mark a run whose processes cannot go on; its writer is gone, so nobody else writes the state."""
-    state = read_json(directory.state) or {"status": Status.WAITING}
+    state = read_json(directory.state) or {
+        "status": Status.WAITING,
+        "revision": 0,
+        "frames_used": 0,
+        "started": time.time(),
+    }
     if Status(state["status"]) not in CLOSED:
         write_json(directory.state, {**state, "status": advance(Status(state["status"]), Happening.FAILURE)})
 
@@ -121,6 +127,11 @@ def is_published(directory: RunDirectory) -> bool:
     return bool(state and published and published["final"] and published["revision"] >= state["revision"])
 
 
+def last_revision(directory: RunDirectory) -> int:
+    """Number of the newest revision, 0 before the first."""
+    return int((read_json(directory.state) or {"revision": 0})["revision"])
+
+
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
@@ -129,19 +140,22 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def wait_for_ports(host: str, ports: list[int]) -> None:
-    """Wait until every port is free.
+def wait_for_ports(config: Config) -> None:
+    """Wait until the ports of the page and of the embedded Tiled are free.
 
     Raises
     ------
     UnavailableError
         naming the port that is not.
     """
+    ports = {"dashboard.port": (config.dashboard.host, config.dashboard.port)}
+    if config.publish.tiled == "embedded":
+        ports["publish.port"] = (TILED_HOST, config.tiled_port)
     deadline = time.monotonic() + PORT_WAIT
-    for port in ports:
+    for key, (host, port) in ports.items():
         while not is_free(host, port):
             if time.monotonic() > deadline:
-                raise UnavailableError(f"port {port} on {host} is taken by another program")
+                raise UnavailableError(f"{key} {port} on {host} is taken by another program")
             time.sleep(0.1)
 
 
@@ -161,7 +175,7 @@ def addresses(config: Config, key: str) -> Addresses:
     host = f"[{config.dashboard.host}]" if ":" in config.dashboard.host else config.dashboard.host
     tiled = config.publish.tiled
     if tiled == "embedded":
-        tiled = f"http://127.0.0.1:{config.tiled_port}"
+        tiled = f"http://{TILED_HOST}:{config.tiled_port}"
     return Addresses(dashboard=f"http://{host}:{config.dashboard.port}/#key={key}", tiled=tiled)
 
 

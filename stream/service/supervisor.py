@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,8 +16,11 @@ from stream.core.rundir import RunDirectory
 from stream.service.child import LIFELINE
 
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
-FLAPPING = 8  # deaths within a minute that end the run
+FLAPPING = 8  # deaths of a child in a row, none of which lived for LONG, that end the run
+LONG = 60.0  # seconds
+OUTSIDE = frozenset({-signal.SIGKILL, -signal.SIGTERM})  # ended by somebody, not by a fault of its own
 DRAIN = 3.5  # seconds that the children have to end by themselves
+LAST = "tiled"  # publish brings the newest state there before it ends
 
 log = structlog.get_logger()
 
@@ -27,7 +31,9 @@ class Child:
 
     name: str
     process: subprocess.Popen[bytes] | None = None
-    deaths: list[float] = field(default_factory=list)
+    started: float = 0.0
+    deaths: int = 0
+    faults: int = 0
     restart_at: float = 0.0
 
 
@@ -72,23 +78,24 @@ class Supervisor:
                 self._bury(child, child.process.returncode)
 
     def stop(self) -> None:
-        """End every child: SIGTERM, then, after a while, SIGKILL; ingest first, so that nothing is left behind."""
-        living = [child.process for child in self._children if child.process is not None]
-        for process in living:
-            process.terminate()
+        """End every child: SIGTERM, then, when DRAIN has passed, SIGKILL."""
         deadline = time.monotonic() + DRAIN
-        for process in living:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                log.warning("supervisor.killed", pid=process.pid)
-                process.kill()
-                process.wait()
+        for last in (False, True):
+            living = [c.process for c in self._children if c.process is not None and (c.name == LAST) is last]
+            for process in living:
+                process.terminate()
+            for process in living:
+                try:
+                    process.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
         for descriptor in self._lifeline:
             os.close(descriptor)
 
     def _spawn(self, child: Child) -> None:
         read_end = self._lifeline[0]
+        child.started = time.monotonic()
         (self.directory.logs / f"{child.name}.error").unlink(missing_ok=True)
         with (self.directory.logs / f"{child.name}.log").open("ab") as output:
             child.process = subprocess.Popen(
@@ -104,17 +111,20 @@ class Supervisor:
     def _bury(self, child: Child, code: int) -> None:
         now = time.monotonic()
         child.process = None
-        child.deaths = [death for death in child.deaths if now - death < 60] + [now]
-        child.restart_at = now + BACKOFF[min(len(child.deaths), len(BACKOFF)) - 1]
-        log.warning("supervisor.died", child=child.name, code=code, deaths=len(child.deaths))
+        if now - child.started > LONG:
+            child.deaths = child.faults = 0
+        child.deaths += 1
+        child.faults += code not in OUTSIDE
+        child.restart_at = now + BACKOFF[min(child.deaths, len(BACKOFF)) - 1]
+        log.warning("supervisor.died", child=child.name, code=code, deaths=child.deaths)
         sentence = self._last_words(child)
         if code == UsageError.exit_code and sentence:
             raise UsageError(sentence)
         if code == UnavailableError.exit_code and sentence:
             raise UnavailableError(sentence)
-        if len(child.deaths) >= FLAPPING:
+        if child.faults >= FLAPPING:
             raise BraggstreamError(
-                sentence or f"the process {child.name} died {FLAPPING} times in a minute; see {self._log_of(child)}"
+                sentence or f"the process {child.name} died {FLAPPING} times in a row; see {self._log_of(child)}"
             )
 
     def _last_words(self, child: Child) -> str:
