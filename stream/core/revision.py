@@ -57,8 +57,8 @@ def read_revision(path: Path) -> Revision | None:
         where the file cannot be trusted (numpy's archive carries a CRC for each array).
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
         meta = orjson.loads(arrays.pop(META).tobytes())
     except FileNotFoundError:
         return None

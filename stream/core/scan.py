@@ -64,19 +64,13 @@ def angle_sequence(count: int, sequence: str) -> npt.NDArray[np.int64]:
     """Indices of the angles in the order of the visit, shape (count,).
 
     ``interlaced:N`` makes N passes with every N-th angle; ``golden`` steps by the golden section of the range
-    and takes the nearest angle not yet visited (Köhler 2004, IEEE NSS, for the ordering).
+    (Köhler 2004, IEEE NSS), each step at the angle of its rank, so that every angle is visited once.
     """
     if sequence.startswith("interlaced:"):
         passes = int(sequence.partition(":")[2])
         return np.concatenate([np.arange(first, count, passes) for first in range(min(passes, count))])
     if sequence == "golden":
-        free = np.arange(count)
-        order = np.empty(count, dtype=np.int64)
-        for n in range(count):
-            nearest = int(np.argmin(np.abs(free - (n * GOLDEN % 1.0) * count)))
-            order[n] = free[nearest]
-            free = np.delete(free, nearest)
-        return order
+        return np.argsort(np.argsort(np.arange(count) * GOLDEN % 1.0))
     return np.arange(count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
@@ -23,7 +24,18 @@ def _safe_name(name: str) -> str:
 Name = Annotated[str, AfterValidator(_safe_name)]
 
 
-def later(value: object, allowed: tuple[object, ...], what: str) -> None:
+def only(*available: object) -> AfterValidator:
     """Refuse a value that the interface knows but this version does not do yet."""
-    if value not in allowed:
-        raise ValueError(f"{what} is not available in this version")
+
+    def check(value: object) -> object:
+        if value not in available:
+            choice = " or ".join(map(_shown, available))
+            raise PydanticCustomError("unavailable", "not available in this version, only {choice}", {"choice": choice})
+        return value
+
+    return AfterValidator(check)
+
+
+def _shown(value: object) -> str:
+    """The value as YAML has it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

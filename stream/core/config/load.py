@@ -10,11 +10,14 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from stream.core.config.models import Config
+from stream.core.config.models import KINDS, Config
 from stream.core.errors import ConfigError
+from stream.core.files import replace_file
 
 PREFIX = "BRAGGSTREAM__"
 BUNDLED = ("nmc622", "llnmo", "lnmo-spinel", "rocksalt", "ceo2", "lab6", "si")
+LONGEST = 200
+"""Characters of a value that an error shows."""
 
 
 def load_config(path: Path | str, environment: Mapping[str, str] | None = None) -> Config:
@@ -53,7 +56,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number in it
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} holds no config: a mapping with the sections scan and detector is needed")
@@ -66,6 +69,8 @@ def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
         if not name.startswith(PREFIX):
             continue
         *sections, key = name[len(PREFIX) :].lower().split("__")
+        if not all((*sections, key)):
+            raise ConfigError(f"the environment variable {name} names no key of the config")
         place = raw
         for section in sections:
             inner = place.setdefault(section, {})
@@ -74,23 +79,28 @@ def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
             place = inner
         try:
             place[key] = yaml.safe_load(environment[name])
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError, RecursionError):
             raise ConfigError(f"the environment variable {name} is {environment[name]!r}: not YAML") from None
 
 
 def sentence(error: ValidationError) -> str:
-    """The first thing wrong, as one sentence that names key and value."""
-    first = error.errors(include_url=False)[0]
-    union_tags = {"CrystallinePhase", "AmorphousPhase", "float", "literal['auto']"}
-    key = ".".join(str(part) for part in first["loc"] if str(part) not in union_tags)
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
-        return f"{key} is not a key of the config (its value is {first['input']!r})"
-    if first["type"] == "missing":
-        return f"{key} is missing from the config"
-    if isinstance(first["input"], dict) or not key:
-        return f"{key}: {message}" if key else message
-    return f"{key} is {first['input']!r}: {message[0].lower()}{message[1:]}"
+    """What is wrong, as one sentence that names key and value; an unknown key comes first, since it explains others."""
+    found = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")[0]
+    place = [part for part in found["loc"] if part not in KINDS]
+    key, value = ".".join(map(str, place)), repr(found["input"])[:LONGEST]
+    message = found["msg"].removeprefix("Value error, ")
+    match found["type"]:
+        case "extra_forbidden":
+            return f"{key} is not a key of the config (its value is {value})"
+        case "missing" if isinstance(place[-1], str):
+            return f"{key} is missing from the config"
+        case "missing":
+            return f"{'.'.join(map(str, place[:-1]))} is {value}: it has too few values"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"{key} is {value}: a section with keys of its own is needed"
+        case "value_error" if isinstance(found["input"], dict):
+            return f"{key}: {message}" if key else message
+    return f"{key} is {value}: {message[0].lower()}{message[1:]}"
 
 
 def with_absolute_paths(config: Config, folder: Path) -> Config:
@@ -114,6 +124,9 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
         )
     if config.instrument is not None:
         changes["instrument"] = absolute("instrument", config.instrument)
+    model = config.classification.model
+    if model not in {None, "auto", "ensemble"} and (folder / str(model)).is_dir():
+        changes["classification"] = config.classification.model_copy(update={"model": str(folder / str(model))})
     phases = []
     for i, phase in enumerate(config.phases):
         cif = getattr(phase, "cif", None)
@@ -126,7 +139,7 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
 def write_resolved(config: Config, path: Path) -> None:
     """Write the config with every default and absolute path."""
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    replace_file(path, lambda file: file.write(text.encode()))
 
 
 def read_resolved(path: Path) -> Config:

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from stream.core.axis import Unit
-from stream.core.config.base import Name, Section, later
+from stream.core.config.base import Name, Section, only
 from stream.core.config.scan import ScanConfig
 
-RESERVED = {"global", "coverage", "density", "transmission", "slice", "angle", "position", "x", "y"}
+RESERVED = (
+    *("global", "coverage", "density", "transmission", "parallax_strain", "parallax_cell"),
+    *("class_index", "class_probability", "cluster_index", "fit_quality"),
+)
+"""Sinograms and maps of every run, which no phase or region may be called."""
 
-Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc|inproc)://.+")]
-Range = Annotated[tuple[float, float], Field(description="[low, high]")]
-Method = Annotated[Literal["no", "bbox", "full"], BeforeValidator(lambda v: "no" if v is False else v)]
+PHASE_MAPS = (
+    *("phase", "fraction", "strain", "strain_error", "size"),
+    *("a", "b", "c", "alpha", "beta", "gamma", "cell_volume"),
+)
+"""Prefixes of the maps of each phase."""
 
 
-def _ascending(value: tuple[float, float] | None) -> tuple[float, float] | None:
-    if value is not None and not value[1] > value[0]:
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if not value[1] > value[0]:
         raise ValueError("must be [low, high] with low < high")
     return value
+
+
+Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc|inproc)://.+")]
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+Method = Annotated[Literal["no", "bbox", "full"], BeforeValidator(lambda v: "no" if v is False else v)]
 
 
 class DetectorConfig(Section):
@@ -37,15 +58,17 @@ class DetectorConfig(Section):
     first_frame: int | None = 0
     mask: Path | None = None
     monitor: str | None = None
-    transmission: str | None = None
+    transmission: Annotated[str | None, only(None)] = None
     channel: str | None = None
     idle_timeout: float = Field(default=30.0, gt=0)
     queue_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
 
-    @model_validator(mode="after")
-    def _available(self) -> DetectorConfig:
-        later(self.transmission, (None,), "transmission")
-        return self
+    @field_validator("first_frame")
+    @classmethod
+    def _first_seen(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("format") != "array-1":
+            raise ValueError("null, the first frame seen, needs format: array-1")
+        return value
 
 
 class Background(Section):
@@ -61,26 +84,17 @@ class IntegrationConfig(Section):
     unit: Unit = "2th_deg"
     bins: int = Field(default=1000, ge=10, le=100_000)
     range: Range | None = None
-    method: Method = "no"
+    method: Annotated[Method, only("no")] = "no"
     polarization: float | None = Field(default=0.99, ge=-1, le=1)
     solid_angle: bool = True
     background: Background | None = None
-    filter: dict[str, Any] | None = None
-    backend: Literal["auto", "cpu", "opencl", "cuda"] = "auto"
-
-    _range = field_validator("range")(_ascending)
+    filter: Annotated[dict[str, Any] | None, only(None)] = None
+    backend: Annotated[Literal["auto", "cpu", "opencl", "cuda"], only("auto", "cpu")] = "auto"
 
     @field_validator("background", mode="before")
     @classmethod
     def _plain_path(cls, value: object) -> object:
         return {"file": value} if isinstance(value, str | Path) else value
-
-    @model_validator(mode="after")
-    def _available(self) -> IntegrationConfig:
-        later(self.method, ("no",), f"method {self.method!r}")
-        later(self.filter, (None,), "filter")
-        later(self.backend, ("auto", "cpu"), f"backend {self.backend!r}")
-        return self
 
 
 class Region(Section):
@@ -88,8 +102,6 @@ class Region(Section):
 
     name: Name
     range: Range
-
-    _range = field_validator("range")(_ascending)
 
 
 class Hump(Section):
@@ -113,7 +125,18 @@ class AmorphousPhase(Section):
     hump: Hump
 
 
-Phase = CrystallinePhase | AmorphousPhase
+KINDS = ("a crystalline phase", "an amorphous phase")
+
+
+def _kind(phase: object) -> str:
+    """Told by the hump, so that what is wrong with a phase is said of the right kind."""
+    amorphous = "hump" in phase if isinstance(phase, dict) else isinstance(phase, AmorphousPhase)
+    return KINDS[amorphous]
+
+
+Phase = Annotated[
+    Annotated[CrystallinePhase, Tag(KINDS[False])] | Annotated[AmorphousPhase, Tag(KINDS[True])], Discriminator(_kind)
+]
 
 
 class ReconstructionConfig(Section):
@@ -122,14 +145,15 @@ class ReconstructionConfig(Section):
     iterations: int = Field(default=100, ge=1, le=10_000)
     center: Literal["auto"] | float = "auto"
     update_every: float = Field(default=1.0, ge=0.1)
-    channels: str = Field(default="full", pattern=r"^(full|basis:[1-9]\d*)$")
-    parallax: bool = False
+    channels: Annotated[str, Field(pattern=r"^(full|basis:[1-9]\d*)$"), only("full")] = "full"
+    parallax: Annotated[bool, only(False)] = False
 
-    @model_validator(mode="after")
-    def _available(self) -> ReconstructionConfig:
-        later(self.channels, ("full",), f"channels {self.channels!r}")
-        later(self.parallax, (False,), "parallax correction")
-        return self
+    @field_validator("center", mode="before")
+    @classmethod
+    def _auto_or_number(cls, value: object) -> object:
+        if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
+            raise ValueError("must be auto, or a motor position in micrometres")
+        return value
 
 
 class ClassificationConfig(Section):
@@ -188,12 +212,7 @@ class DashboardConfig(Section):
 class BlueskyConfig(Section):
     """Where Bluesky documents arrive."""
 
-    endpoint: Endpoint | None = None
-
-    @model_validator(mode="after")
-    def _available(self) -> BlueskyConfig:
-        later(self.endpoint, (None,), "a Bluesky endpoint")
-        return self
+    endpoint: Annotated[Endpoint | None, only(None)] = None
 
 
 class Config(Section):
@@ -201,8 +220,8 @@ class Config(Section):
 
     scan: ScanConfig
     detector: DetectorConfig
-    monitors: list[dict[str, Any]] = Field(default=[])
-    fluorescence: dict[str, Any] | None = None
+    monitors: Annotated[list[dict[str, Any]], only([])] = Field(default=[])
+    fluorescence: Annotated[dict[str, Any] | None, only(None)] = None
     bluesky: BlueskyConfig = BlueskyConfig()
     integration: IntegrationConfig = IntegrationConfig()
     regions: list[Region] = Field(default=[])
@@ -215,27 +234,26 @@ class Config(Section):
     publish: PublishConfig = PublishConfig()
     dashboard: DashboardConfig = DashboardConfig()
 
-    @field_validator("monitors")
-    @classmethod
-    def _no_monitors(cls, value: list[Any]) -> list[Any]:
-        later(len(value), (0,), "a monitor stream")
-        return value
-
-    @field_validator("fluorescence")
-    @classmethod
-    def _no_fluorescence(cls, value: object) -> object:
-        later(value, (None,), "fluorescence")
-        return value
-
     @model_validator(mode="after")
     def _names(self) -> Config:
-        names = [p.name for p in self.phases] + [r.name for r in self.regions]
-        twice = sorted({n for n in names if names.count(n) > 1 or n in RESERVED})
+        phases, regions = [phase.name for phase in self.phases], [region.name for region in self.regions]
+        names = [*RESERVED, *(f"{prefix}_{phase}" for prefix in PHASE_MAPS for phase in phases), *phases, *regions]
+        twice = [name for name in phases + regions if names.count(name) > 1]
         if twice:
-            raise ValueError(f"phases and regions: the name {twice[0]!r} is taken twice")
-        crystalline = [p.name for p in self.phases if isinstance(p, CrystallinePhase)]
+            raise ValueError(f"phases and regions: the name {twice[0]!r} is taken")
+        return self
+
+    @model_validator(mode="after")
+    def _strain_phase(self) -> Config:
+        crystalline = [phase.name for phase in self.phases if isinstance(phase, CrystallinePhase)]
         if self.strain.phase is not None and self.strain.phase not in crystalline:
-            raise ValueError(f"strain.phase is {self.strain.phase!r}, which is not a crystalline phase of phases")
+            raise ValueError(f"strain.phase is {self.strain.phase!r}: there is no such crystalline phase in phases")
+        return self
+
+    @model_validator(mode="after")
+    def _ports(self) -> Config:
+        if self.publish.tiled == "embedded" and self.tiled_port in {self.dashboard.port, 65536}:
+            raise ValueError(f"publish.port is {self.publish.port}: the embedded Tiled needs a port of its own")
         return self
 
     @property

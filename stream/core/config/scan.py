@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stream.core.config.base import Name, Section, later
+from stream.core.config.base import Name, Section, only
 
 AxisName = Literal["slice", "angle", "position"]
-MAX_POINTS = 100_000_000
+MAX_POINTS = 10_000_000
+"""Of the grid: a hundred times the scan it is built for, and a size at which its own tables are still small."""
 
 
 class Steps(Section):
@@ -50,20 +51,23 @@ class Angles(Section):
 
     @model_validator(mode="after")
     def _one_form(self) -> Angles:
-        stepped = None not in (self.start, self.step, self.count)
-        if stepped == (self.values is not None):
+        stepped = [value is not None for value in (self.start, self.step, self.count)]
+        if any(stepped) if self.values is not None else not all(stepped):
             raise ValueError("needs either start, step and count, or values")
-        if self.step == 0 and self.count != 1:
+        if self.step == 0:
             raise ValueError("step must not be 0")
         return self
+
+    @property
+    def size(self) -> int:
+        """Number of angles."""
+        return len(self.values) if self.values is not None else self.count or 0
 
     def points(self) -> list[float]:
         """The values, in the order of the config, not of the visit."""
         if self.values is not None:
             return self.values
-        if self.start is None or self.step is None or self.count is None:
-            raise ValueError("angles need start, step and count")
-        return Steps(start=self.start, step=self.step or 1.0, count=self.count).points()
+        return [(self.start or 0.0) + i * (self.step or 0.0) for i in range(self.size)]
 
 
 class ScanConfig(Section):
@@ -71,14 +75,14 @@ class ScanConfig(Section):
 
     name: Name
     sample: str = ""
-    mode: Literal["tomography", "raster"] = "tomography"
+    mode: Annotated[Literal["tomography", "raster"], only("tomography")] = "tomography"
     angles: Angles
     positions: Steps
     slices: Steps = Steps(count=1)
     order: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
     snake: bool = False
-    series: Literal["scan", "slice", "line"] = "scan"
-    index: Literal["order", "appendix", "bluesky", "pcap"] = "order"
+    series: Annotated[Literal["scan", "slice", "line"], only("scan")] = "scan"
+    index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order")] = "order"
 
     @field_validator("order")
     @classmethod
@@ -88,11 +92,8 @@ class ScanConfig(Section):
         return order
 
     @model_validator(mode="after")
-    def _fits_and_is_available(self) -> ScanConfig:
-        points = len(self.angles.points()) * self.positions.count * self.slices.count
+    def _fits(self) -> ScanConfig:
+        points = self.angles.size * self.positions.count * self.slices.count
         if points > MAX_POINTS:
-            raise ValueError(f"the grid has {points} points, more than {MAX_POINTS}")
-        later(self.mode, ("tomography",), f"mode {self.mode!r}")
-        later(self.series, ("scan",), f"series {self.series!r}")
-        later(self.index, ("order",), f"index {self.index!r}")
+            raise ValueError(f"the grid of slices, angles and positions has {points} points, more than {MAX_POINTS}")
         return self
