@@ -168,6 +168,7 @@ class TiledPublisher:
             self._write_volume(scan)
         self._revision = revision
         self._write_metadata(scan)
+        self._found()
         self._report()
         log.debug("publish.revision", revision=revision.number, final=final)
 

@@ -397,7 +397,7 @@ def test_a_taken_port_is_a_sentence() -> None:
             listen("127.0.0.1", port)
 
 
-def wait_until(done: Any, seconds: float = 40.0) -> None:
+def wait_until(done: Any, seconds: float = 120.0) -> None:
     """Poll until something has happened."""
     deadline = time.monotonic() + seconds
     while not done():
