@@ -79,9 +79,10 @@ def _fill(
     for name, unit in told.get("units", {}).items():
         if name in entry["maps"]:
             entry["maps"][name].attrs["units"] = unit
-    entry.create_dataset("patterns", data=store.patterns)
+    entry.create_dataset("patterns", data=store.patterns, chunks=(1, 1, *store.patterns.shape[2:]))
     entry["patterns"].attrs["axes"] = [*rays, "radial"]
-    entry.create_dataset("volume", data=volume)
+    # chunked by rows, so that a reader of one slice does not read them all
+    entry.create_dataset("volume", data=volume, chunks=(1, 1, *volume.shape[2:]))
     entry["volume"].attrs["axes"] = ["slice", "y", "x", "radial"]
     entry["metadata"] = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
