@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.manifest import CLASSES
-from stream.analyse.classify.preprocess import Q_GRID, features
+from stream.analyse.classify.preprocess import Q_GRID, features, scale_of
 from stream.simulate.training.foreign import add_foreign
 from stream.simulate.training.samples import draw_sample
 from stream.simulate.training.slices import draw_beam, reconstructed_voxels
@@ -17,14 +17,12 @@ from stream.simulate.training.slices import draw_beam, reconstructed_voxels
 UNFAMILIAR = len(CLASSES)  # the label of foreign patterns
 STAGES = 2  # reconstructions of a scan: the complete one, and one of a part of it
 FOREIGN = 0.12  # foreign patterns added, as a share of a slice's voxels
-FOREIGN_KINDS = 6  # different ones in a slice
-
-Progress = Callable[[int, int], None]
+FOREIGN_KINDS = 6  # at most, in a slice
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """inputs (n, 2 · bins) as the models take them, labels (n,), phantom (n,), complete (n,) of a whole scan or not."""
+    """inputs (n, 3 · bins) as the models take them, labels (n,), phantom (n,), complete (n,) of a whole scan or not."""
 
     inputs: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int8]
@@ -36,7 +34,7 @@ class Dataset:
         return Dataset(self.inputs[chosen], self.labels[chosen], self.phantom[chosen], self.complete[chosen])
 
 
-def make_dataset(phantoms: range, seed: int, largest: int, progress: Progress | None = None) -> Dataset:
+def make_dataset(phantoms: Iterable[int], seed: int, largest: int) -> Dataset:
     """Voxels of the phantoms with these numbers; each depends on (seed, number) alone.
 
     Parameters
@@ -44,11 +42,7 @@ def make_dataset(phantoms: range, seed: int, largest: int, progress: Progress | 
     largest
         voxels a side of the largest scan.
     """
-    parts = []
-    for done, number in enumerate(phantoms, start=1):
-        parts += phantom_voxels(number, seed, largest)
-        if progress is not None:
-            progress(done, len(phantoms))
+    parts = [part for number in phantoms for part in phantom_voxels(number, seed, largest)]
     return Dataset(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -62,10 +56,14 @@ def phantom_voxels(number: int, seed: int, largest: int) -> list[Part]:
     parts = []
     for stage, voxels in enumerate(reconstructed_voxels(rng, sample, draw_beam(rng, sample.count), STAGES)):
         chosen = rng.random(len(voxels.labels)) < FOREIGN
-        foreign = add_foreign(rng, voxels.values[chosen], Q_GRID.centers, FOREIGN_KINDS)
+        scale = scale_of(voxels.values)
+        kinds = int(rng.integers(1, FOREIGN_KINDS + 1))
+        foreign = add_foreign(rng, voxels.values[chosen], scale.level, Q_GRID.centers, kinds)
         values = np.concatenate([voxels.values, foreign])
+        if stage > 0 and rng.random() < 0.5:  # what is foreign may also be what is brightest in the slice
+            scale = scale_of(values)
         labels = np.concatenate([voxels.labels, np.full(len(foreign), UNFAMILIAR, np.int8)])
         size = len(labels)
         phantom, complete = np.full(size, number, np.int32), np.full(size, stage == 0)
-        parts.append((features(values, 1.0), labels, phantom, complete))
+        parts.append((features(values, scale), labels, phantom, complete))
     return parts

@@ -14,11 +14,13 @@ Values = npt.NDArray[np.float32]
 FAMILIAR = ((0.374, 0.25), (1.55, 0.4))  # Å⁻¹: the humps of carbon and glass, and how near another may not come
 
 
-def add_foreign(rng: np.random.Generator, values: Values, q: npt.NDArray[np.float64], kinds: int) -> Values:
-    """Patterns (n, bins), in units of the slice's scale, with one of `kinds` foreign things in each."""
+def add_foreign(
+    rng: np.random.Generator, values: Values, level: float, q: npt.NDArray[np.float64], kinds: int
+) -> Values:
+    """Patterns (n, bins) with one of `kinds` foreign things in each, about as bright as `level`."""
     things = np.array([draw_thing(rng, q) for _ in range(kinds)])
     amount = rng.uniform(0.5, 1.0, len(values))
-    brightness = np.exp(rng.normal(0.0, 0.6, kinds))
+    brightness = level * np.exp(rng.normal(0.0, 0.6, kinds))
     kind = rng.integers(kinds, size=len(values))
     grain = rng.normal(1.0, rng.uniform(0.02, 0.2), values.shape)
     added = (amount * brightness[kind])[:, None] * things[kind] * np.clip(grain, 0, None)

@@ -38,6 +38,11 @@ class Sample:
     step: float
 
     @property
+    def positions(self) -> npt.NDArray[np.float64]:
+        """Of the rays, µm, about the axis."""
+        return np.asarray((np.arange(self.count, dtype=np.float64) - (self.count - 1) / 2) * self.step)
+
+    @property
     def labels(self) -> npt.NDArray[np.int8]:
         """True class of each voxel, (y, x); -1 outside the field of view."""
         shares = voxel_shares(self.phantom)[0]
@@ -51,7 +56,7 @@ class Sample:
 def draw_sample(rng: np.random.Generator, largest: int) -> Sample:
     """A random sample of at most `largest` voxels a side: half of them presets as they are, half free variations."""
     preset = list(PRESETS.values())[rng.integers(len(PRESETS))]
-    count = int(rng.integers(0.6 * largest, largest + 1))
+    count = int(rng.integers(round(0.6 * largest), largest + 1))
     step = float(rng.uniform(0.5, 2.0))
     if rng.random() < 0.5:
         phantom = make_phantom(preset, densities(preset), count, step, np.zeros(1), int(rng.integers(2**31)))
@@ -78,9 +83,7 @@ def vary(rng: np.random.Generator, preset: Preset) -> Preset:
     strain, contact_strain = rng.uniform(2e-4, 2e-3, 2)
     bulk = weights[0] if rng.random() < 0.4 else preset.bulk
     contact = weights[1] if rng.random() < 0.4 else preset.contact
-    return replace(
-        preset, crystals=crystals, bulk=bulk, contact=contact, strain=strain, contact_strain=contact_strain
-    )
+    return replace(preset, crystals=crystals, bulk=bulk, contact=contact, strain=strain, contact_strain=contact_strain)
 
 
 def free_phantom(rng: np.random.Generator, preset: Preset, count: int, step: float) -> Phantom:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
-from stream.analyse.classify.preprocess import scale_of, to_q_grid
+from stream.analyse.classify.preprocess import to_q_grid
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
 from stream.core.axis import RadialAxis, Unit, from_two_theta
@@ -38,7 +38,7 @@ class Beam:
 
 @dataclass(frozen=True, slots=True)
 class Voxels:
-    """Patterns on the q grid in units of their slice's scale (n, bins), and classes (n,)."""
+    """Patterns on the q grid (n, bins), NaN where not measured, and classes (n,)."""
 
     values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int8]
@@ -47,13 +47,13 @@ class Voxels:
 def draw_beam(rng: np.random.Generator, count: int) -> Beam:
     """Wavelength 0.4-0.8 Å, any unit, range, number of angles, dose, air, absorption and small errors."""
     wavelength = float(rng.uniform(0.4, 0.8))
-    low = rng.uniform(0.12, 0.35) if rng.random() < 0.8 else rng.uniform(0.35, 0.7)
+    low = rng.uniform(0.12, 0.3) if rng.random() < 0.85 else rng.uniform(0.3, 0.5)
     high = rng.uniform(2.7, 5.0)
     unit = UNITS[rng.integers(len(UNITS))]
     two_theta = 2 * np.arcsin(np.array([low, high]) * wavelength / (4 * np.pi))
     ends = from_two_theta(two_theta, unit, wavelength)
-    axis = RadialAxis(unit, float(ends[0]), float(ends[1]), int(rng.integers(250, 500)), wavelength)
-    angles = max(12, round(count * rng.uniform(0.35, 1.5)))
+    axis = RadialAxis(unit, float(ends[0]), float(ends[1]), int(rng.integers(200, 320)), wavelength)
+    angles = round(count * rng.uniform(0.5, 1.5))
     turn = 360.0 if rng.random() < 0.15 else 180.0
     return Beam(
         axis=axis,
@@ -61,9 +61,9 @@ def draw_beam(rng: np.random.Generator, count: int) -> Beam:
         counts=float(10 ** rng.uniform(4.2, 6.5)),
         air=float(rng.uniform(0.0, 0.3)),
         subtracted=bool(rng.random() < 0.5),
-        width=float(rng.uniform(0.8, 1.3)),
+        width=float(rng.uniform(0.8, 1.2)),
         absorption=float(rng.uniform(0.0, 0.3)),
-        miscentred=float(rng.normal(0, 0.15)),
+        miscentred=float(rng.normal(0, 0.1)),
         resolution=float(np.deg2rad(rng.uniform(0.01, 0.08))),
     )
 
@@ -71,10 +71,10 @@ def draw_beam(rng: np.random.Generator, count: int) -> Beam:
 def ray_patterns(rng: np.random.Generator, sample: Sample, beam: Beam) -> npt.NDArray[np.float32]:
     """Integrated patterns of all rays with Poisson noise, shape (angle, position, bin)."""
     mixing, patterns = component_patterns(rng, sample, beam)
-    positions = (np.arange(sample.count) - (sample.count - 1) / 2) * sample.step
+    positions = sample.positions
     labels, materials = sample.phantom.labels[0], len(sample.phantom.materials)
     width = beam.width * sample.step
-    paths = [path_lengths(labels, materials, sample.phantom.step, a, positions, width) for a in beam.angles]
+    paths = [path_lengths(labels, materials, sample.phantom.step, float(a), positions, width) for a in beam.angles]
     amounts = np.array(paths) @ mixing
     rays = amounts @ patterns
     solid = amounts.sum(axis=-1, keepdims=True)
@@ -145,16 +145,15 @@ def draw_stage(rng: np.random.Generator, rays: tuple[int, int], complete: bool) 
 
 def reconstructed_voxels(rng: np.random.Generator, sample: Sample, beam: Beam, stages: int) -> list[Voxels]:
     """The sample's voxels, as reconstructed from the complete scan and from `stages` - 1 parts of it."""
-    positions = (np.arange(sample.count) - (sample.count - 1) / 2) * sample.step
-    projector = Projector(beam.angles, positions, beam.miscentred * sample.step)
+    projector = Projector(beam.angles, sample.positions, beam.miscentred * sample.step)
     rays = ray_patterns(rng, sample, beam)
     labels = sample.labels
     inside = labels >= 0
     found = []
     for stage in range(stages):
         measured = draw_stage(rng, projector.rays, complete=stage == 0)
-        iterations = int(rng.choice([50, 100, 150]) if stage == 0 else rng.integers(8, 60))
+        iterations = int(rng.choice([60, 100, 140]) if stage == 0 else rng.integers(8, 60))
         volume, _ = reconstruct(projector, np.where(measured[..., None], rays, np.nan), measured, iterations)
         values = to_q_grid(volume[inside], beam.axis)
-        found.append(Voxels(values / np.float32(scale_of(values)), labels[inside]))
+        found.append(Voxels(values, labels[inside]))
     return found

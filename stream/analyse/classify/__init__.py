@@ -1,0 +1,1 @@
+"""What each voxel is: a pretrained model on patterns brought to one q grid."""
