@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import disc_phantom
+from helpers import disc_phantom
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,0 +1,213 @@
+"""The page in a real browser: it fills, follows, answers a click, survives a restart, and is quiet."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.browser import chromium, look, need_browser, wait, whole_page
+from helpers.dashboard import KEY, free_port, serving
+from helpers.fake_run import FakeRun
+
+from stream.core.commands import read_commands
+
+pytestmark = pytest.mark.browser
+
+CENTRE = "return [...document.getElementById('map').getContext('2d').getImageData({x}, {y}, 1, 1).data]"
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    need_browser()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> FakeRun:
+    return FakeRun(tmp_path, size=41, slices=2)
+
+
+def text(driver: Any, name: str) -> str:
+    return str(driver.find_element("id", name).text)
+
+
+def shown_revision(driver: Any) -> str | None:
+    value: str | None = driver.find_element("id", "map").get_attribute("data-revision")
+    return value
+
+
+def severe(driver: Any) -> list[str]:
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+
+
+def press(driver: Any, *keys: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver).send_keys(*keys).perform()
+
+
+def test_the_page_fills_and_follows_without_a_complaint(driver: Any, run: FakeRun) -> None:
+    severe(driver)
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: "Waiting for the first frame from tcp://" in text(d, "empty"), "the empty state")
+        assert text(driver, "status") == "waiting"
+        run.receive(0.02)
+        wait(driver, lambda d: "the first maps come when" in text(d, "empty"), "frames without maps")
+        run.advance(0.3)
+        wait(driver, lambda d: shown_revision(d) == "1", "the first map")
+        assert not driver.find_element("id", "empty").is_displayed()
+        assert text(driver, "scan") == "ncm622-cycled"
+        assert text(driver, "frames") == "1 476 of 4 920 frames"
+        before = driver.execute_script("return document.getElementById('map').toDataURL()")
+        run.advance(0.6)
+        wait(driver, lambda d: shown_revision(d) == "2", "the second map")
+        assert driver.execute_script("return document.getElementById('map').toDataURL()") != before
+        assert len(driver.find_elements("css selector", "#multiples canvas")) == 8
+        wait(driver, lambda d: "frame 2 952" in text(d, "frame-number"), "the detector frame")
+        run.advance(1.0, "complete")
+        wait(driver, lambda d: text(d, "status") == "complete", "the end")
+        assert text(driver, "age") == "final"
+        assert severe(driver) == []
+
+
+def test_pixels_are_the_colours_of_the_values(driver: Any, run: FakeRun) -> None:
+    run.advance(1.0)
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        driver.find_element("css selector", "[data-map=class_index]").click()
+        wait(driver, lambda d: d.find_element("id", "map").get_attribute("data-map") == "class_index", "the class map")
+        width = driver.execute_script("return document.getElementById('map').width")
+        index = np.load(run.directory.revision)["maps/class_index"][0]
+        colours = {0: [107, 114, 128], 1: [86, 180, 233], 2: [230, 159, 0], 3: [0, 158, 115], 4: [204, 121, 167]}
+        for y, x in ((20, 20), (12, 12), (20, 8), (30, 30), (3, 20), (20, 38)):
+            place = {"x": round((x + 0.5) * width / 41), "y": round((y + 0.5) * width / 41)}
+            assert driver.execute_script(CENTRE.format(**place))[:3] == colours[int(index[y, x])], (y, x)
+        assert driver.execute_script(CENTRE.format(x=2, y=2))[3] == 0  # outside the field of view
+
+
+def test_a_click_shows_the_voxel_and_arrows_move_on(driver: Any, run: FakeRun) -> None:
+    from selenium.webdriver import ActionChains, Keys
+
+    run.advance(1.0)
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        canvas = driver.find_element("id", "map")
+        assert not driver.find_element("id", "voxel-body").is_displayed()
+        ActionChains(driver).move_to_element(canvas).click().perform()  # the middle of 41 voxels
+        body = driver.find_element("id", "voxel-body")
+        wait(driver, lambda d: body.get_attribute("data-voxel") == "0,20,20", "the voxel")
+        assert driver.find_element("css selector", "#voxel-plot canvas").is_displayed()
+        assert "x +0.0 µm" in text(driver, "voxel-place")
+        assert len(driver.find_elements("css selector", ".probability")) == 5
+        assert "Coverage" in text(driver, "voxel-values")
+        press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
+        wait(driver, lambda d: body.get_attribute("data-voxel") == "0,19,22", "the moved voxel")
+        press(driver, "]")
+        wait(driver, lambda d: canvas.get_attribute("data-map") == "phase_spinel", "the next map")
+        press(driver, "5")
+        wait(driver, lambda d: canvas.get_attribute("data-map") == "strain_layered", "the fifth small map")
+        driver.find_element("css selector", "#slice option[value='1']").click()
+        wait(driver, lambda d: body.get_attribute("data-voxel") == "1,19,22", "the voxel of the other slice")
+        press(driver, Keys.ESCAPE)
+        wait(driver, lambda d: not body.is_displayed(), "no voxel")
+
+
+def test_it_comes_back_when_the_server_does(driver: Any, run: FakeRun) -> None:
+    port = free_port()
+    run.advance(0.3)
+    with serving(run, port=port) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+    wait(driver, lambda d: text(d, "status") == "disconnected", "that it is disconnected")
+    assert re.fullmatch(r"stale since \d\d:\d\d:\d\d", text(driver, "age"))
+    run.advance(0.5)
+    with serving(run, port=port):
+        wait(driver, lambda d: text(d, "status") == "acquiring", "the reconnection")
+        wait(driver, lambda d: shown_revision(d) == "2", "the map made meanwhile")
+        run.advance(0.7)
+        wait(driver, lambda d: shown_revision(d) == "3", "the next map")
+
+
+def test_the_range_by_hand_and_back(driver: Any, run: FakeRun) -> None:
+    run.advance(1.0)
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        high = driver.find_element("id", "high")
+        automatic = high.get_attribute("value")
+        high.clear()
+        high.send_keys("1000\n")
+        auto = driver.find_element("id", "auto")
+        wait(driver, lambda d: auto.get_attribute("aria-pressed") == "false", "a range by hand")
+        auto.click()
+        wait(driver, lambda d: high.get_attribute("value") == automatic, "the automatic range")
+        high.clear()
+        high.send_keys("-1000\n")
+        wait(driver, lambda d: high.get_attribute("aria-invalid") == "true", "a refusal")
+
+
+def test_the_theme_follows_the_system_and_then_the_user(driver: Any, run: FakeRun) -> None:
+    with serving(run) as url:
+        driver.get(url)
+        paper = "return getComputedStyle(document.body).backgroundColor"
+        dark = driver.execute_script(paper)
+        assert driver.execute_script("return document.documentElement.dataset.theme") == "dark"
+        driver.find_element("id", "theme").click()
+        assert driver.execute_script("return document.documentElement.dataset.theme") == "light"
+        assert driver.execute_script(paper) != dark
+        driver.refresh()
+        wait(driver, lambda d: d.execute_script("return document.documentElement.dataset.theme") == "light", "memory")
+        press(driver, "t")
+        assert driver.execute_script(paper) == dark
+        driver.execute_script("localStorage.clear()")
+
+
+def test_commands_need_the_link_with_the_key(driver: Any, run: FakeRun) -> None:
+    run.advance(0.3)
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        driver.find_element("css selector", "#control summary").click()
+        assert not driver.find_element("css selector", "[data-command=finish]").is_enabled()
+        driver.get("about:blank")
+        driver.get(f"{url}/#key={KEY}")
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        assert KEY not in driver.current_url
+        driver.find_element("css selector", "#control summary").click()
+        for answer in ("no", "yes"):
+            driver.find_element("css selector", "[data-command=finish]").click()
+            driver.find_element("css selector", f"#confirm button[value={answer}]").click()
+        wait(driver, lambda d: "Sent as command 1" in text(d, "control-note"), "the answer")
+    assert [command.kind for command in read_commands(run.directory.commands)] == ["finish"]
+
+
+def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
+    run = FakeRun(tmp_path / "run", size=101, angles=90, bins=600)
+    run.advance(0.4)
+    run.advance(0.65)
+    severe(driver)
+    try:
+        with serving(run) as url:
+            for width, height, dark in ((1440, 900, True), (1440, 900, False), (390, 844, True), (390, 844, False)):
+                look(driver, width, height, dark)
+                driver.get(url)
+                wait(driver, lambda d: shown_revision(d) == "2", "the map")
+                driver.find_element("id", "map").click()
+                wait(driver, lambda d: d.find_element("id", "voxel-body").get_attribute("data-voxel"), "the voxel")
+                wait(driver, lambda d: "frame" in text(d, "frame-number"), "the detector frame")
+                overflow = driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
+                assert overflow <= 0, f"the page is wider than {width}"
+                picture = tmp_path / "out" / "screenshots" / f"{width}-{'dark' if dark else 'light'}.png"
+                whole_page(driver, picture)
+                assert picture.stat().st_size > 50_000
+            assert severe(driver) == []
+    finally:
+        look(driver)
