@@ -34,7 +34,7 @@ def main() -> int:
     """Run the command line; the exit code of the README's table."""
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="braggstream", standalone_mode=False)
     except BraggstreamError as error:
         print(f"braggstream: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -65,8 +65,7 @@ def demo(
     finally:
         detector.terminate()
         detector.wait()
-        if RunDirectory(output).ledger.exists():
-            reporter.close()
+        reporter.close()
 
 
 def start_detector(config: Path, preset: str, truth: Path) -> subprocess.Popen[Any]:

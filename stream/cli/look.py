@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream.core.config import load_config
-from stream.core.errors import UnavailableError, UsageError
+from stream.core.errors import RunDirectoryError, UnavailableError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 
@@ -27,18 +27,21 @@ def validate(config: Annotated[Path, typer.Argument(help="The config (YAML).")])
 
 def inspect(path: Annotated[Path, typer.Argument(help="A run directory or a recording.")]) -> None:
     """Say what a run directory or a recording holds."""
-    from stream.ingest.recorded import is_recording, recording_summary
+    from stream.ingest.recorded import recording_summary
 
     if not path.exists():
         raise UsageError(f"there is no {path}")
     directory = RunDirectory(path)
     console = Console()
-    if path.is_dir() and directory.config.is_file():
+    is_run = directory.config.is_file()
+    if is_run:
         console.print(_run_table(directory))
-    if is_recording(path):
+    try:
         console.print(_recording_table(recording_summary(path)))
-    elif not directory.config.is_file():
-        raise UsageError(f"{path} is neither a run directory nor a recording")
+    except RunDirectoryError:
+        if not is_run:
+            raise
+        console.print("recording: none")
 
 
 def status(url: Annotated[str, typer.Argument(help="The dashboard's address.")] = "http://127.0.0.1:8080") -> None:

@@ -30,6 +30,7 @@ class Reporter:
     console: Console = field(default_factory=Console)
     _reader: LedgerReader = field(init=False)
     _bar: Progress | None = None
+    _announced: bool = False
     _due: float = 0.0
     _said: Status | None = None
     _said_at: float = 0.0
@@ -42,6 +43,7 @@ class Reporter:
 
     def announce(self, addresses: Addresses) -> None:
         """Both addresses, on lines of their own."""
+        self._announced = True
         self._print(f"run        {self.directory.path}")
         self._print(f"dashboard  {addresses.dashboard}")
         self._print(f"tiled      {addresses.tiled}")
@@ -73,7 +75,9 @@ class Reporter:
             self._print(f"{line}: {frames['integrated']} of {frames['expected']} frames")
 
     def close(self) -> None:
-        """Take the bar away and leave one line of what was reached."""
+        """Take the bar away and leave one line of what was reached; nothing, where nothing was begun."""
+        if not self._announced:
+            return
         if self._bar is not None:
             self._bar.stop()
         self._tell_events()

@@ -9,7 +9,7 @@ import typer
 
 from stream.cli.report import Reporter
 from stream.core.config import Config, load_config
-from stream.core.errors import ConfigError, RunDirectoryError, UsageError
+from stream.core.errors import ConfigError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.service import run as service
 from stream.service.guard import first_free
@@ -37,12 +37,13 @@ def replay(
     once: Once = False,
 ) -> None:
     """Process a recording as if it arrived now."""
-    from stream.ingest.recorded import is_recording
+    from stream.ingest.recorded import recording_files
 
     if not recording.exists():
         raise UsageError(f"there is no recording {recording}")
-    if recording.is_dir() and not is_recording(recording):
-        raise RunDirectoryError(f"{recording} holds no recorded frames; it cannot be replayed")
+    recording_files(recording)
+    if output is not None and output.resolve() in (recording.resolve(), *recording.resolve().parents):
+        raise UsageError(f"--output {output} holds the recording itself; give another directory")
     loaded = load_config(config) if config is not None else recorded_config(recording)
     job = service.Job(
         config=loaded,
@@ -60,15 +61,14 @@ def perform(job: service.Job) -> None:
     try:
         service.run(job, reporter.announce, tick=reporter)
     finally:
-        if reporter.directory.ledger.exists():
-            reporter.close()
+        reporter.close()
 
 
 def recorded_config(recording: Path) -> Config:
     """The config that lies with a recording."""
     for folder in (recording, recording.parent, recording.parent.parent):
-        if (folder / "config.yaml").is_file():
-            return RunDirectory(folder).read_config()
+        if RunDirectory(folder).config.is_file():
+            return load_config(RunDirectory(folder).config)
     raise ConfigError(f"{recording} lies in no run directory: give its --config")
 
 

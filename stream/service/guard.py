@@ -14,7 +14,6 @@ from stream.core.errors import BraggstreamError, RunDirectoryError
 from stream.core.files import read_json
 from stream.core.lifecycle import CLOSED, Status
 from stream.core.rundir import RunDirectory
-from stream.service.check import check
 
 LOCK_WAIT = 5.0
 KEPT = {"lock", "beamline"}  # may lie in a directory that holds no run yet
@@ -56,6 +55,8 @@ def prepare(directory: RunDirectory, config: Config) -> int:
         if not directory.config.exists() and any(path.name not in KEPT for path in directory.path.iterdir()):
             raise RunDirectoryError(f"{directory.path} is not empty and holds no run; nothing in it was touched")
     if not directory.config.exists():
+        from stream.service.check import check  # takes seconds to import, and a refusal need not wait for it
+
         for _ in check(config):  # before a directory is made for it
             pass
     directory.path.mkdir(parents=True, exist_ok=True)

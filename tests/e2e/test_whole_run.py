@@ -1,0 +1,179 @@
+"""A scan from its first frame to the last array in Tiled, read by a client while it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import h5py
+import httpx
+import numpy as np
+import orjson
+import pytest
+from conftest import PlainRun
+from helpers.chain import Command, Sender, Site, Stream, assert_identical, free_port, results, simulated, until
+from tiled.client import from_uri
+
+from stream.core.files import read_json
+from stream.core.rundir import RunDirectory
+
+N, BINS = 12, 300
+FITTED = ["fraction", "strain", "strain_error", "size", "a", "c", "cell_volume"]
+MAPS = ["global", "hump", "coverage", "phase_layered", "phase_carbon", "fit_quality"]
+MAPS += [f"{name}_layered" for name in FITTED]
+SINOGRAMS = ["global", "hump", "layered", "carbon"]
+SHAPES = {
+    "radial": (BINS,),
+    "sum_pattern": (BINS,),
+    "patterns": (1, N, N, BINS),
+    **{f"sinograms/{name}": (1, N, N) for name in SINOGRAMS},
+    **{f"maps/{name}": (1, N, N) for name in MAPS},
+}
+DIMS = {
+    "radial": ("bin",),
+    "sum_pattern": ("bin",),
+    "live": ("slice", "map", "y", "x"),
+    "patterns": ("slice", "angle", "position", "bin"),
+    "volume": ("slice", "y", "x", "bin"),
+    "sinograms": ("slice", "angle", "position"),
+    "maps": ("slice", "y", "x"),
+}
+
+
+def read_tree(container: Any) -> dict[str, Any]:
+    """Every array below a container: path → client, each of them read."""
+    found = {}
+    for key, node in container.items():
+        if hasattr(node, "shape"):
+            assert node.read().shape == node.shape
+            found[key] = node
+        else:
+            found |= {f"{key}/{name}": array for name, array in read_tree(node).items()}
+    return found
+
+
+def test_tiled_shows_the_scan_while_it_runs(
+    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command], tiled: Callable[[], Any]
+) -> None:
+    with Sender(site.endpoint, rate=25) as sender:
+        command = site.run(once=False)
+        commands.append(command)
+        sender.send(stream.whole[:80])
+        scan = until(tiled, "the scan in Tiled")
+        assert [spec.name for spec in scan.specs] == ["XRDCT"]
+        seen = [until(lambda: revision_of(scan), "the first revision")]
+        tree = read_tree(scan)
+        assert set(SHAPES) | {"live"} <= set(tree)  # all but the volume, from the first revision on
+        for rest in (stream.whole[80:110], stream.whole[110:]):
+            sender.send(rest)
+            before = seen[-1]
+            seen.append(until(lambda b=before: (now := revision_of(scan)) > b and now, "a later revision"))
+            read_tree(scan)
+        assert seen == sorted(seen)
+        assert seen[-1][0] > seen[0][0]
+        assert seen[-1][1] > seen[0][1]
+        until(lambda: scan.refresh().metadata["status"] == "complete", "complete in Tiled")
+
+    tree = read_tree(scan)
+    stored = results(site.folder / "run")
+    for path, shape in {**SHAPES, "volume": (1, N, N, BINS)}.items():
+        array = tree[path]
+        assert array.shape == shape
+        assert tuple(array.dims) == DIMS.get(path) or DIMS[path.partition("/")[0]]
+        assert array.dtype == np.dtype("f8" if path in {"radial", "sum_pattern"} else "f4"), path
+        np.testing.assert_array_equal(array.read(), stored[path], err_msg=path)
+    live, planes = tree["live"], tree["live"].metadata["maps"]
+    assert live.shape == (1, 32, N, N)
+    for plane, name in enumerate(planes):
+        np.testing.assert_array_equal(live.read()[:, plane], stored[f"maps/{name}"])
+    assert np.isnan(live.read()[:, len(planes) :]).all()
+    metadata = dict(scan.refresh().metadata)
+    assert metadata["frames"] == {
+        "expected": N * N, "received": N * N, "integrated": N * N, "duplicate": 0, "rejected": {}, "dropped": {},
+        "in_flight": 0, "missing": 0, "missing_ranges": [], "no_beam": [],
+    }  # fmt: skip
+    assert metadata["config"]["scan"]["name"] == "tiny"
+    assert metadata["center_from"] in {"data", "grid"}
+    assert metadata["iterations"] == 20
+    assert command.interrupt() < 5
+    assert command.process.returncode == 0
+    np.testing.assert_array_equal(stored["maps/global"], plain_run.arrays["maps/global"])
+
+
+@pytest.fixture
+def tiled(site: Site) -> Iterator[Callable[[], Any]]:
+    """Gives the scan's container as a client finds it, None while it is not there."""
+    url, roots = f"http://127.0.0.1:{site.tiled}", []
+
+    def scan() -> Any:
+        if not roots:
+            try:
+                httpx.get(f"{url}/healthz", trust_env=False)
+            except httpx.TransportError:
+                return None
+            roots.append(from_uri(url))
+        return roots[0].get("tiny")
+
+    yield scan
+    for root in roots:
+        root.context.close()
+
+
+def revision_of(scan: Any) -> tuple[int, int] | None:
+    """(revision, integrated) as the client sees them, None before the first."""
+    metadata = scan.refresh().metadata
+    return (metadata["revision"], metadata["frames"]["integrated"]) if metadata["revision"] else None
+
+
+def test_results_hold_every_array_of_the_tree(plain_run: PlainRun) -> None:
+    arrays = plain_run.arrays
+    for path, shape in {**SHAPES, "volume": (1, N, N, BINS)}.items():
+        assert arrays[path].shape == shape, path
+        assert arrays[path].dtype == np.dtype("f8" if path in {"radial", "sum_pattern"} else "f4"), path
+    y, x = np.indices((N, N)) * 2.0 - 11.0
+    outside = x**2 + y**2 > 12**2
+    for name in MAPS:
+        assert np.isnan(arrays[f"maps/{name}"][0][outside]).all(), name
+    inside = (x**2 + y**2) < 11**2
+    assert np.isfinite(arrays["maps/global"][0][inside]).all()
+    assert np.isfinite(arrays["maps/phase_layered"][0][inside]).all()
+    np.testing.assert_allclose(arrays["maps/coverage"][0][inside], 1, rtol=1e-6)
+    np.testing.assert_allclose(arrays["sinograms/global"], arrays["patterns"].sum(-1) * 19 / BINS, rtol=1e-4)
+    state = read_json(RunDirectory(plain_run.directory).state)
+    assert state["status"] == "complete"
+    with h5py.File(plain_run.directory / "results.nxs") as file:
+        assert file.attrs["default"] == "entry"
+        assert file["entry/maps"].attrs["signal"] == "global"
+        told = orjson.loads(file["entry/metadata"][()])
+    assert told["units"]["strain_layered"] == "1"
+    assert read_json(RunDirectory(plain_run.directory).published)["status"] == "complete"
+
+
+@pytest.fixture
+def shuffled(site: Site, stream: Stream) -> list[list[bytes]]:
+    """The tiny scan as DECTRIS V2, in another order, every third frame twice."""
+    second = simulated(site, "dectris-2")
+    order = np.random.default_rng(3).permutation(N * N)
+    images = [second.images[n] for i, n in enumerate(order) for _ in range(1 + (i % 3 == 0))]
+    return [second.start, *images, second.end]
+
+
+def test_other_protocol_order_and_duplicates_change_no_bit(
+    site: Site, shuffled: list[list[bytes]], plain_run: PlainRun
+) -> None:
+    with Sender(site.endpoint) as sender:
+        sender.send(shuffled)
+        command = site.run()
+        assert command.wait() == 0, command.err
+    assert_identical(plain_run.arrays, results(site.folder / "run"))
+    duplicates = re.search(r"(\d+) duplicate", command.out.splitlines()[-1])
+    assert duplicates
+    assert int(duplicates[1]) > 40  # of 48; the last ones may come when the grid is full and the run over
+
+
+def test_replay_changes_no_bit(site: Site, plain_run: PlainRun) -> None:
+    ports = {"BRAGGSTREAM__DASHBOARD__PORT": str(free_port()), "BRAGGSTREAM__PUBLISH__PORT": str(free_port())}
+    command = site.command("replay", plain_run.directory, "--once", **ports)
+    assert command.wait() == 0, command.err
+    assert_identical(plain_run.arrays, results(site.folder / "runs" / "tiny-1"))
