@@ -1,0 +1,92 @@
+"""The virtual beamline against the processor, each as its own command: maps and strain against the written truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from helpers.chain import Site, correlation, results, write_poni
+
+from stream.simulate.presets import HUMPS
+
+PARTICLE = 3  # of the classes
+
+
+def hump(name: str, wavelength: float) -> dict[str, float]:
+    """Position and FWHM in degrees of 2θ of a hump that is known in q."""
+    q, width = HUMPS[name].q, HUMPS[name].width
+    low, middle, high = (
+        np.rad2deg(2 * np.arcsin(x * wavelength / (4 * np.pi))) for x in (q - width / 2, q, q + width / 2)
+    )
+    return {"position": float(middle), "width": float(high - low)}
+
+
+def scanned(folder: Path, wavelength: float, seed: int, scan: dict[str, Any], **geometry: float) -> dict[str, Any]:
+    """Calibrate, run and simulate; what the run found and what is true."""
+    write_poni(folder / "detector.poni", (512, 512), 75e-6, wavelength=wavelength * 1e-10, **geometry)
+    site = Site(
+        folder,
+        {
+            "scan": {"name": "unseen", **scan},
+            "detector": {"geometry": "detector.poni", "monitor": "i0", "format": "dectris-2"},
+            "integration": {"bins": 1200},
+            "phases": [
+                {"name": "layered", "cif": "nmc622"},
+                {"name": "spinel", "cif": "lnmo-spinel"},
+                *({"name": name, "hump": hump(name, wavelength)} for name in HUMPS),
+            ],
+            "classification": {"model": None},
+        },
+    )
+    standard = ("--calibrant", "LaB6", "--image", "lab6.edf")
+    for arguments in (
+        ("simulate", "--config", site.path, "--seed", str(seed), *standard),
+        ("calibrate", site.path, *standard, "--output", "instrument.yaml"),
+    ):
+        command = site.command(*arguments)
+        assert command.wait() == 0, command.err
+    site.config["instrument"] = "instrument.yaml"
+    site.write()
+    beamline = site.command("simulate", "--config", site.path, "--seed", str(seed), "--truth", "truth.h5")
+    run = site.run()
+    try:
+        assert run.wait(200) == 0, run.err
+        assert beamline.wait() == 0, beamline.err
+    finally:
+        run.end()
+        beamline.end()
+    with h5py.File(folder / "truth.h5") as file:
+        truth = {name: data[()] for name, data in file["maps"].items()}
+    return {"found": results(folder / "run"), "truth": truth}
+
+
+def check(found: dict[str, Any], truth: dict[str, Any]) -> None:
+    assert correlation(found["maps/phase_layered"], truth["phase_layered"]) > 0.9
+    particles = truth["class_index"] == PARTICLE
+    strain = np.nanmedian(found["maps/strain_layered"][particles])
+    assert strain == pytest.approx(np.nanmedian(truth["strain_layered"][particles]), rel=0.1)
+    assert np.isfinite(found["maps/strain_layered"][particles]).mean() > 0.9
+    cell = np.nanmedian(found["maps/a_layered"][particles] / truth["a_layered"][particles])
+    assert cell == pytest.approx(1, abs=1e-4)
+
+
+def test_a_small_scan_of_an_unseen_sample(tmp_path: Path) -> None:
+    scan = {
+        "angles": {"start": 3.0, "step": 9.0, "count": 20},
+        "positions": {"start": -20.0, "step": 2.0, "count": 21},
+        "snake": True,
+    }
+    check(**scanned(tmp_path, 0.6199, 4711, scan, distance=0.11, rot1=-0.02, rot2=0.015))
+
+
+@pytest.mark.slow
+def test_a_larger_scan_in_two_slices_at_another_wavelength(tmp_path: Path) -> None:
+    scan = {
+        "angles": {"start": 0.0, "step": 4.0, "count": 45, "sequence": "golden"},
+        "positions": {"start": 20.0, "step": -1.0, "count": 41},
+        "slices": {"start": 0.0, "step": 2.0, "count": 2},
+    }
+    check(**scanned(tmp_path, 0.5, 90125, scan, distance=0.14, rot1=0.01, rot2=0.02, poni1=0.002))
