@@ -40,29 +40,29 @@ class Journal:
     def create(cls, path: Path, slots: int, bins: int) -> Self:
         """Create the journal, or open it for writing where it exists.
 
+        The header is written last: without it, an earlier creation was cut short and is done again.
+
         Raises
         ------
         StoreError
             when the disk cannot hold it, or it is the journal of another grid.
         """
+        descriptor = _open(path, os.O_RDWR | os.O_CREAT)
+        journal = cls(path, descriptor, slots, bins)
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            journal = cls(path, descriptor, slots, bins)
-            if os.fstat(descriptor).st_size == 0:
+            if not any(os.pread(descriptor, FILE_HEADER.size, 0)):
                 os.posix_fallocate(descriptor, 0, FIRST_SLOT + slots * journal.stride)
                 os.pwrite(descriptor, FILE_HEADER.pack(MAGIC, slots, bins), 0)
         except OSError as error:
+            journal.close()
             raise StoreError(f"the journal {path} cannot be created: {error.strerror}") from error
         journal._check_header()
         return journal
 
     @classmethod
     def read_only(cls, path: Path) -> Self:
-        """Open an existing journal."""
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StoreError(f"the journal {path} cannot be opened: {error.strerror}") from error
+        """Open an existing journal; StoreError where there is none."""
+        descriptor = _open(path, os.O_RDONLY)
         _, slots, bins = FILE_HEADER.unpack(os.pread(descriptor, FILE_HEADER.size, 0).ljust(FILE_HEADER.size, b"\0"))
         journal = cls(path, descriptor, slots, bins)
         journal._check_header()
@@ -108,13 +108,10 @@ class Journal:
         """Rows of all intact slots, read from the slots themselves."""
         for slot in range(self.slots):
             header = os.pread(self.descriptor, SLOT_HEADER.size, self._offset(slot))
-            if len(header) < SLOT_HEADER.size or not SLOT_HEADER.unpack(header)[1]:
-                continue
-            if not self._intact(os.pread(self.descriptor, self.stride, self._offset(slot))):
-                continue
-            _, _, frame, monitor, received, series = SLOT_HEADER.unpack(header)
-            name = series.rstrip(b"\0").decode(errors="replace")
-            yield FrameRow(slot=slot, series=name, frame=frame, monitor=monitor, received=received)
+            if any(header) and self._intact(os.pread(self.descriptor, self.stride, self._offset(slot))):
+                _, _, frame, monitor, received, series = SLOT_HEADER.unpack(header)
+                name = series.rstrip(b"\0").decode(errors="replace")
+                yield FrameRow(slot=slot, series=name, frame=frame, monitor=monitor, received=received)
 
     def close(self) -> None:
         """Close the file."""
@@ -132,5 +129,12 @@ class Journal:
     def _check_header(self) -> None:
         header = os.pread(self.descriptor, FILE_HEADER.size, 0)
         if header != FILE_HEADER.pack(MAGIC, self.slots, self.bins):
-            os.close(self.descriptor)
+            self.close()
             raise StoreError(f"{self.path} is not the journal of {self.slots} patterns with {self.bins} bins")
+
+
+def _open(path: Path, flags: int) -> int:
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StoreError(f"the journal {path} cannot be opened: {error.strerror}") from error

@@ -2,18 +2,23 @@
 
 received = integrated + duplicate + Σ rejected + Σ dropped + in_flight, where received counts image messages and
 undecodable ones. A row of `frames` says that the slot of that grid point holds a journalled pattern; row ids grow,
-so a reader that remembers the last one sees each frame once.
+so a reader that remembers the last one sees each frame once. `headers` keeps what a series' header tells of the
+pixels, for a restart in the middle of the series.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import time
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
 from stream.core.errors import Reject, StoreError
@@ -21,11 +26,13 @@ from stream.core.errors import Reject, StoreError
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frames (
   id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE, series TEXT NOT NULL,
-  frame INTEGER NOT NULL, monitor REAL, received REAL NOT NULL) STRICT;
+  frame INTEGER NOT NULL, monitored INTEGER NOT NULL, monitor REAL, received REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS counts (kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (kind, reason)) STRICT;
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS headers (series TEXT PRIMARY KEY, saturation INTEGER, mask BLOB) STRICT;
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,7 @@ class Ledger:
     integrated: int = 0
     _rows: list[FrameRow] = field(default_factory=list)
     _events: list[tuple[float, str]] = field(default_factory=list)
+    _headers: list[tuple[str, int | None, bytes | None]] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -87,25 +95,43 @@ class Ledger:
         """Note what a person should know: a gap, a restart, a stray series."""
         self._events.append((time.time(), text))
 
+    def header(self, series: str, saturation: int | None, mask: Mask | None) -> None:
+        """Keep what the header of a series tells of the pixels."""
+        packed = None if mask is None else zlib.compress(np.packbits(mask).tobytes(), 1)
+        self._headers.append((series, saturation, packed))
+
+    def read_header(self, series: str, shape: tuple[int, int]) -> tuple[int | None, Mask | None]:
+        """Saturation and mask (rows, columns) of a series, None where its header told none or never came."""
+        row = self.connection.execute("SELECT saturation, mask FROM headers WHERE series = ?", (series,)).fetchone()
+        if row is None or row[1] is None:
+            return row[0] if row else None, None
+        try:
+            bits = np.unpackbits(np.frombuffer(zlib.decompress(row[1]), np.uint8), count=shape[0] * shape[1])
+        except (zlib.error, ValueError) as error:
+            raise StoreError(f"the ledger's mask of series {series} cannot be read: {error}") from error
+        return row[0], bits.reshape(shape).astype(bool)
+
     @property
     def accounted(self) -> int:
         """Messages whose fate is known."""
         return self.integrated + sum(self.counts.values())
 
     def commit(self, **state: Any) -> None:
-        """Write rows, counts, events and `state` (JSON values) in one transaction."""
+        """Write rows, counts, events, headers and `state` (JSON values) in one transaction."""
         cursor = self.connection.cursor()
+        state["integrated"] = self.integrated
         try:
             cursor.execute("BEGIN IMMEDIATE")
             cursor.executemany(
-                "INSERT OR REPLACE INTO frames (slot, series, frame, monitor, received) VALUES (?, ?, ?, ?, ?)",
-                [(r.slot, r.series, r.frame, r.monitor, r.received) for r in self._rows],
+                "INSERT INTO frames (slot, series, frame, monitored, monitor, received) VALUES (?, ?, ?, ?, ?, ?)",
+                [(r.slot, r.series, r.frame, r.monitor is not None, r.monitor, r.received) for r in self._rows],
             )
             cursor.executemany(
                 "INSERT OR REPLACE INTO counts VALUES (?, ?, ?)",
                 [(kind, reason, n) for (kind, reason), n in self.counts.items()],
             )
             cursor.executemany("INSERT INTO events (time, text) VALUES (?, ?)", self._events)
+            cursor.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?)", self._headers)
             cursor.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?)",
                 [(key, orjson.dumps(value).decode()) for key, value in state.items()],
@@ -115,6 +141,7 @@ class Ledger:
             raise StoreError(f"the ledger cannot be written: {error}") from error
         self._rows.clear()
         self._events.clear()
+        self._headers.clear()
 
     def forget(self, slot: int) -> None:
         """Take back a row whose pattern the journal cannot give."""
@@ -137,12 +164,17 @@ class Ledger:
 def read_rows(connection: sqlite3.Connection, after: int) -> list[FrameRow]:
     """Rows with an id above `after`, in order."""
     rows = connection.execute(
-        "SELECT id, slot, series, frame, monitor, received FROM frames WHERE id > ? ORDER BY id", (after,)
+        "SELECT id, slot, series, frame, monitored, monitor, received FROM frames WHERE id > ? ORDER BY id", (after,)
     )
     return [
-        FrameRow(id=i, slot=slot, series=series, frame=frame, monitor=monitor, received=received)
-        for i, slot, series, frame, monitor, received in rows
+        FrameRow(id=i, slot=slot, series=series, frame=frame, monitor=_monitor(told, value), received=received)
+        for i, slot, series, frame, told, value, received in rows
     ]
+
+
+def _monitor(told: int, value: float | None) -> float | None:
+    """SQLite keeps a NaN as NULL."""
+    return (math.nan if value is None else value) if told else None
 
 
 def read_state(connection: sqlite3.Connection) -> dict[str, Any]:

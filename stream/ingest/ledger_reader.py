@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream.core.errors import StoreError
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, read_rows, read_state
 
@@ -42,32 +45,52 @@ class LedgerReader:
         self._seen = np.zeros(self.grid.size, dtype=bool)
 
     def rows(self, after: int) -> list[FrameRow]:
-        """Frames journalled after row id `after`, oldest first."""
-        connection = self._connect()
-        return [] if connection is None else read_rows(connection, after)
+        """Frames journalled after row id `after`, oldest first.
+
+        Raises
+        ------
+        StoreError
+            as the other methods do, where the ledger cannot be read.
+        """
+        with self._reading() as connection:
+            return [] if connection is None else read_rows(connection, after)
 
     def events(self) -> list[tuple[float, str]]:
         """What a person should know, oldest first."""
-        connection = self._connect()
-        if connection is None:
-            return []
-        return [(time, text) for time, text in connection.execute("SELECT time, text FROM events ORDER BY id")]
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            return connection.execute("SELECT time, text FROM events ORDER BY id").fetchall()
 
     def snapshot(self) -> LedgerSnapshot:
         """Counts and state of one commit."""
-        connection = self._connect()
-        if connection is None:
-            return LedgerSnapshot(frames=self._frames({}, 0), state={"phase": "waiting"})
-        connection.execute("BEGIN")
-        try:
-            counts = {(k, r): n for k, r, n in connection.execute("SELECT kind, reason, n FROM counts")}
-            state = {"phase": "waiting", **read_state(connection)}
-            for row in read_rows(connection, self._last):
-                self._seen[row.slot] = True
-                self._last = row.id
-        finally:
-            connection.execute("COMMIT")
+        counts: dict[tuple[str, str], int] = {}
+        state: dict[str, Any] = {"phase": "waiting"}
+        with self._reading() as connection:
+            if connection is not None:
+                connection.execute("BEGIN")
+                try:
+                    counts = {(k, r): n for k, r, n in connection.execute("SELECT kind, reason, n FROM counts")}
+                    state |= read_state(connection)
+                    self._see(read_rows(connection, self._last))
+                    if np.count_nonzero(self._seen) != state.get("integrated", 0):  # a damaged slot was taken back
+                        self._seen[:] = False
+                        self._see(read_rows(connection, 0))
+                finally:
+                    connection.execute("ROLLBACK")
         return LedgerSnapshot(frames=self._frames(counts, state.get("received", 0)), state=state)
+
+    def _see(self, rows: list[FrameRow]) -> None:
+        for row in rows:
+            self._seen[row.slot] = True
+            self._last = row.id
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection | None]:
+        try:
+            yield self._connect()
+        except (sqlite3.Error, ValueError, IndexError) as error:  # the latter two: damaged values
+            raise StoreError(f"the ledger {self.path} cannot be read: {error}") from error
 
     def _connect(self) -> sqlite3.Connection | None:
         if self._connection is None and self.path.exists():

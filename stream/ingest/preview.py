@@ -51,7 +51,7 @@ def reduce_frame(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[s
     return {
         "image": reduced,
         "factor": factor,
-        "maximum": maximum,
+        "maximum": maximum if maximum >= 0 else np.nan,
         "saturated": int((saturated & ~mask).sum()),
         "masked": int(mask.sum()),
     }

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from stream.core.config import Config
-from stream.core.messages import Parts
+from stream.core.errors import RunDirectoryError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.core.wire import decoder_for
+from stream.ingest.acquisition import Acquisition
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
 from stream.ingest.preview import Preview
-from stream.ingest.recorded import read_recording
 from stream.ingest.recording import Recording
+from stream.ingest.reduction import Reduction
+from stream.ingest.resume import resume
 from stream.ingest.series import Expected
 from stream.ingest.sources import RecordingSource, SocketSource, Source
 
@@ -39,61 +41,80 @@ class Replay:
 def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
     """Ingest one stream until `stop` is set."""
     config = directory.read_config()
-    ingest = open_ingest(directory, config)
+    ingest = open_ingest(directory, config, sent_again=replay is not None)
     source: Source
-    if replay is not None:
-        source = RecordingSource(replay.path, replay.speed, skip=ingest.messages)
-    else:
-        rows, columns = ingest.expected.shape
-        source = SocketSource.open(config.detector, rows * columns * 2)
-    log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.taken))
     try:
-        ingest.run(source, stop)
+        if replay is not None:
+            source = RecordingSource(replay.path, replay.speed, skip=ingest.messages)
+        else:
+            rows, columns = ingest.reduction.expected.shape
+            source = SocketSource.open(config.detector, rows * columns * 2)
+        log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.taken))
+        try:
+            ingest.run(source, stop)
+        finally:
+            source.close()
     finally:
-        source.close()
-        ingest.pool.shutdown()
-        if ingest.recording is not None:
-            ingest.recording.close()
-        ingest.ledger.close()
-        ingest.journal.close()
+        ingest.close()
 
 
-def open_ingest(directory: RunDirectory, config: Config) -> Ingest:
-    """Everything ingest needs, with what an earlier process left taken up."""
+def open_ingest(directory: RunDirectory, config: Config, *, sent_again: bool) -> Ingest:
+    """Everything ingest needs, kernels warm, with what an earlier process left taken up.
+
+    sent_again: the source is a recording, which goes on with the first message whose fate is open.
+
+    Raises
+    ------
+    ConfigError
+        where a file that the config names cannot be used.
+    RunDirectoryError
+        where one is no longer what it was when the run began.
+    StoreError
+        where the disk is full, or what is there belongs to another scan.
+    """
+    ledger = Ledger.open(directory.ledger)
+    files = fingerprints(config, ledger.state().get("files", {}))
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
-    grid = ScanGrid.from_config(config.scan)
-    ledger = Ledger.open(directory.ledger)
-    tail = list(uncommitted(directory.recording, ledger.state()))
-    ingest = Ingest(
-        directory=directory,
-        config=config,
-        grid=grid,
-        decode=decoder_for(config.detector.format),
-        base=integrate,
-        expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
-        journal=Journal.create(directory.journal, grid.size, integrate.axis.bins),
-        ledger=ledger,
-        recording=Recording(directory.recording, geometry.shape) if config.recording.frames else None,
-        preview=Preview(directory.frame, mask),
-    )
     integrate.warm_up()
     background = config.integration.background
+    reduction = Reduction(
+        detector=config.detector,
+        grid=ScanGrid.from_config(config.scan),
+        base=integrate,
+        expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
+        preview=Preview(directory.frame, mask),
+    )
+    ingest = Ingest(
+        directory=directory,
+        decode=decoder_for(config.detector.format),
+        reduction=reduction,
+        acquisition=Acquisition(config.detector.idle_timeout),
+        journal=Journal.create(directory.journal, reduction.grid.size, integrate.axis.bins),
+        ledger=ledger,
+        recording=Recording(directory.recording, geometry.shape) if config.recording.frames else None,
+        window_bytes=config.detector.queue_bytes // 2,
+    )
     ledger.commit(
+        files=files,
         axis=integrate.axis.as_dict(),
         background=None if background is None else load_background(background, integrate).tolist(),
     )
-    ingest.recover(tail)
+    resume(ingest, monitored=config.detector.monitor is not None, sent_again=sent_again)
     return ingest
 
 
-def uncommitted(folder: Path, state: dict[str, Any]) -> Iterator[tuple[float, Parts]]:
-    """Messages that were recorded, but whose fate the ledger does not know."""
-    recorded = state.get("recorded") or {"file": "", "count": 0}
-    for path in sorted(folder.glob("raw-*.h5")):
-        if path.name < recorded["file"]:
-            continue
-        skip = recorded["count"] if path.name == recorded["file"] else 0
-        for message in read_recording(path, skip):
-            yield message.received or 0.0, message.parts
+def fingerprints(config: Config, before: Mapping[str, str]) -> dict[str, str]:
+    """SHA-256 of the files that the patterns depend on, by config key; refused where it is not the one of `before`."""
+    background = config.integration.background
+    files = {
+        "detector.geometry": config.detector.geometry,
+        "detector.mask": config.detector.mask,
+        "integration.background": None if background is None else background.file,
+    }
+    found = {key: sha256(path.read_bytes()).hexdigest() for key, path in files.items() if path is not None}
+    for key, fingerprint in found.items():
+        if before.get(key, fingerprint) != fingerprint:
+            raise RunDirectoryError(f"{key} is {str(files[key])!r}: its content has changed since the run began")
+    return found

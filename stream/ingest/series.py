@@ -1,10 +1,11 @@
-"""Which detector series a message belongs to, and whether the series is still open."""
+"""Which detector series a message belongs to, and what an image must be like to be taken."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from stream.core.errors import MessageError, Reject
 from stream.core.messages import EncodedArray, Image, SeriesEnd, SeriesStart
@@ -16,36 +17,51 @@ TOLERANCE = 0.005  # header against PONI; more is said aloud
 class Series:
     """The one series that is being taken.
 
-    A start makes its series the current one, also while another is open (the detector was armed again); an image
-    before any header opens its own series, so that joining late loses nothing.
+    A start makes its series the current one, also while another is open (the detector was armed again). An image
+    opens its own series where none is: joining late loses nothing, and neither does a restart during which the
+    detector was armed again. first is the number of the first image seen.
     """
 
     current: str | None = None
     ended: bool = False
-    header: SeriesStart | None = None
+    first: int | None = None
+    _remembered: bool = False  # known from an earlier process only
+
+    @classmethod
+    def resumed(cls, state: Mapping[str, Any]) -> Self:
+        """The series of an earlier process, from its `state`."""
+        return cls(state.get("current"), state.get("ended", False), state.get("first"), _remembered=True)
+
+    @property
+    def open(self) -> bool:
+        """True when more of it is to be expected."""
+        return self.current is not None and not self.ended
 
     def start(self, event: SeriesStart) -> str | None:
         """Take a header; returns what a person should know, if anything."""
-        replaced = self.current if self.current not in {None, event.series} and not self.ended else None
-        self.current, self.ended, self.header = event.series, False, event
-        if replaced is not None:
-            return f"series {event.series} began before series {replaced} had ended"
-        return None
+        replaced = self.current if self.open and self.current != event.series else None
+        self._begin(event.series)
+        return None if replaced is None else f"series {event.series} began before series {replaced} had ended"
 
-    def image(self, event: Image) -> None:
-        """Check that an image belongs to the current series.
+    def image(self, event: Image) -> str | None:
+        """Check that an image belongs to the current series; returns a note when it opens one.
 
         Raises
         ------
         MessageError
-            `foreign-series` where it does not.
+            `foreign-series` where another series is open.
         """
-        if self.current is None:
-            self.current = event.series
+        note = None
         if event.series != self.current:
-            raise MessageError(
-                Reject.FOREIGN_SERIES, f"frame {event.frame} is of series {event.series}, not of {self.current}"
-            )
+            if self.open and not self._remembered:
+                raise MessageError(
+                    Reject.FOREIGN_SERIES, f"frame {event.frame} is of series {event.series}, not of {self.current}"
+                )
+            self._begin(event.series)
+            note = f"series {event.series} is taken without its header, from frame {event.frame} on"
+        self._remembered = False
+        self.first = event.frame if self.first is None else self.first
+        return note
 
     def end(self, event: SeriesEnd) -> str | None:
         """Take an end; returns a note when it is stale."""
@@ -56,7 +72,12 @@ class Series:
 
     def state(self) -> dict[str, Any]:
         """What a restarted ingest needs to know."""
-        return {"current": self.current, "ended": self.ended}
+        return {"current": self.current, "ended": self.ended, "first": self.first}
+
+    def _begin(self, series: str) -> None:
+        if series != self.current:
+            self.first = None
+        self.current, self.ended, self._remembered = series, False, False
 
 
 def choose_channel(event: Image, channel: str | None) -> EncodedArray:
@@ -78,11 +99,12 @@ def read_monitor(event: Image, key: str | None) -> float | None:
     if key == "real_time":
         value: Any = event.real_time
     else:
-        value = event.appendix.get(key) if isinstance(event.appendix, dict) else None
+        value = event.appendix.get(key) if isinstance(event.appendix, Mapping) else None
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        monitor = float(value)
+    except (TypeError, ValueError, OverflowError):
         return math.nan
+    return monitor if math.isfinite(monitor) else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,80 @@
+"""Whether the acquisition goes on: waiting, acquiring, ended, and acquiring again when a late frame comes.
+
+Times are seconds of one monotonic clock, handed in, so that nothing here waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from stream.core.messages import SeriesEnd, SeriesStart
+from stream.ingest.series import Series
+
+Phase = Literal["waiting", "acquiring", "ended"]
+STRAGGLERS = 2.0  # seconds that an end message waits for late frames
+
+
+@dataclass(slots=True)
+class Acquisition:
+    """The phase of the run, and what moves it: end messages, silence, a full grid, a person's word.
+
+    Silence ends only a series that is open: a stray message before the first one starts no clock.
+    """
+
+    idle_timeout: float
+    phase: Phase = "waiting"
+    series: Series = field(default_factory=Series)
+    _heard: float | None = None  # the last message; None while silence means nothing
+    _over_at: float | None = None  # when the stragglers of an ended series have had their time
+    _finished: bool = False  # a person said so: only a new series goes on
+
+    def resume(self, state: Mapping[str, Any], now: float) -> None:
+        """Go on from the state that an earlier process left; the clocks start anew."""
+        self.phase = state.get("phase", "waiting")
+        self.series = Series.resumed(state.get("series") or {})
+        if self.phase != "ended":
+            self._heard = now
+            self._over_at = now + STRAGGLERS if self.series.ended else None
+
+    def heard(self, now: float) -> None:
+        """A message came, of whatever kind."""
+        self._heard = now
+
+    def start(self, event: SeriesStart) -> str | None:
+        """A series begins; returns what a person should know, if anything."""
+        self._over_at, self._finished = None, False
+        return self.series.start(event)
+
+    def end(self, event: SeriesEnd, now: float) -> str | None:
+        """A series is over but for its stragglers; returns a note when the message is stale."""
+        note = self.series.end(event)
+        if note is None:
+            self._over_at = now + STRAGGLERS
+        return note
+
+    def frame(self, now: float) -> None:
+        """A frame was integrated; a late one takes an ended run up again, for as long as stragglers have."""
+        if self._finished:
+            return
+        self.phase = "acquiring"
+        if self.series.ended and self._over_at is None:
+            self._over_at = now + STRAGGLERS
+
+    def finish(self) -> None:
+        """A person ends the acquisition."""
+        self._finished = True
+        self._close()
+
+    def watch(self, now: float, *, full: bool, exhausted: bool) -> str | None:
+        """Notice that it is over: the grid is full, the source has no more, or time has passed; returns a note."""
+        if full or exhausted or (self._over_at is not None and now >= self._over_at):
+            self._close()
+        elif self.series.open and self._heard is not None and now - self._heard > self.idle_timeout:
+            self._close()
+            return f"no message for {self.idle_timeout:g} s: series {self.series.current} is taken to be over"
+        return None
+
+    def _close(self) -> None:
+        self.phase, self._heard, self._over_at = "ended", None, None

@@ -1,0 +1,66 @@
+"""Taking up what an earlier ingest left: killed at any point, nothing is lost that was recorded or journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from stream.core.errors import StoreError
+from stream.ingest.ingest import Ingest
+from stream.ingest.recorded import RecordedMessage, read_recording
+
+
+def resume(ingest: Ingest, *, monitored: bool, sent_again: bool) -> None:
+    """Continue where the ledger's last commit is.
+
+    Rows without an intact slot are taken back; recorded messages whose fate was open are taken; what then only the
+    journal knows (of a run without recording) is booked, unless the source sends it again.
+
+    Parameters
+    ----------
+    monitored
+        A monitor is configured: the journal alone does not tell an unreadable one from none.
+    sent_again
+        The source is a recording, which goes on with the first message whose fate was open.
+    """
+    ledger, state = ingest.ledger, ingest.ledger.state()
+    booked, intact = ledger.frames(), {row.slot: row for row in ingest.journal.filled()}
+    for slot in sorted(booked.keys() - intact.keys()):
+        ledger.forget(slot)
+        ledger.event(f"slot {slot} of the journal was damaged; its grid point is free again")
+    ingest.taken = set(booked.keys() & intact.keys())
+    ingest.received, ingest.messages = ledger.accounted, state.get("messages", 0)
+    ingest.recorded, ingest.command = state.get("recorded"), state.get("command", 0)
+    _restore(ingest, state)
+    for message in uncommitted(ingest):
+        ingest.accept(message.parts, message.received or 0.0, message)
+        ingest.settle(wait=False)
+        ingest.commit_when_due()
+    ingest.settle()
+    for slot in [] if sent_again else sorted(intact.keys() - ingest.taken):
+        ledger.add(intact[slot] if monitored else replace(intact[slot], monitor=None))
+        ingest.taken.add(slot)
+        ingest.received += 1
+    if "phase" in state:
+        ledger.event(f"ingest started again with {len(ingest.taken)} of {ingest.reduction.grid.size} frames")
+    ingest.commit()
+
+
+def uncommitted(ingest: Ingest) -> Iterator[RecordedMessage]:
+    """Recorded messages whose fate the ledger does not know; a file ends where it is damaged, which is noted."""
+    place = ingest.recorded or {"file": "", "count": 0}
+    for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
+        if path.name >= place["file"]:
+            try:
+                yield from read_recording(path, place["count"] if path.name == place["file"] else 0)
+            except StoreError as error:
+                ingest.ledger.event(f"what is left of {path.name} is not taken: {error}")
+
+
+def _restore(ingest: Ingest, state: dict[str, Any]) -> None:
+    """The phase, the series, and what its header told."""
+    ingest.acquisition.resume(state, ingest.clock())
+    series = ingest.acquisition.series.current
+    if series is not None:
+        ingest.reduction.begin(*ingest.ledger.read_header(series, ingest.reduction.expected.shape))
