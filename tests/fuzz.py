@@ -1,4 +1,4 @@
-"""Mutated messages into every decoder for FUZZ_SECONDS: each parses or raises MessageError, nothing else. `make fuzz`."""
+"""Mutated messages into every decoder for FUZZ_SECONDS: each parses or raises MessageError. `make fuzz`."""
 
 from __future__ import annotations
 

@@ -111,7 +111,8 @@ class VoxelReader:
             return {}
         if self._start is None:
             blank = np.full(patterns.shape[:-1], np.nan, dtype=np.float32)
-            return {f"sinograms/{phase.name}": blank for phase in (*self.fit.crystals, *self.fit.humps)}
+            names = [crystal.name for crystal in self.fit.crystals] + [hump.name for hump in self.fit.humps]
+            return {f"sinograms/{name}": blank for name in names}
         usable = np.asarray(np.isfinite(patterns).any(axis=(0, 1, 2)))
         operator = ray_amounts(self.fit, self._start, usable)
         rays = np.where(usable, patterns, np.float32(0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,6 @@ from websockets.sync.client import connect
 from stream.core.commands import read_commands
 from stream.core.errors import UsageError
 from stream.dashboard import create_app
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
-    run = FakeRun(tmp_path_factory.mktemp("run"), size=21, slices=2)
-    run.advance(0.5)
-    return run
-
-
-@pytest.fixture(scope="module")
-def client(run: FakeRun) -> Iterator[httpx.Client]:
-    with serving(run) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield client
 
 
 @pytest.mark.parametrize("path", [f"{SCAN}/finish", f"{SCAN}/regions", f"{SCAN}/nothing", "/api/v1/documents"])

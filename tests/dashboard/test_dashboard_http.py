@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,19 +11,6 @@ from helpers.fake_run import FakeRun
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import connect
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
-    run = FakeRun(tmp_path_factory.mktemp("run"), size=21, slices=2)
-    run.advance(0.5)
-    return run
-
-
-@pytest.fixture(scope="module")
-def client(run: FakeRun) -> Iterator[httpx.Client]:
-    with serving(run) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield client
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -14,19 +13,6 @@ from helpers.dashboard import SCAN, serving
 from helpers.fake_run import FakeRun
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
-    run = FakeRun(tmp_path_factory.mktemp("run"), size=21, slices=2)
-    run.advance(0.5)
-    return run
-
-
-@pytest.fixture(scope="module")
-def client(run: FakeRun) -> Iterator[httpx.Client]:
-    with serving(run) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield client
 
 
 def test_one_message_for_each_revision(tmp_path: Path) -> None:

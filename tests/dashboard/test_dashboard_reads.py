@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +23,6 @@ def arrays(run: FakeRun) -> dict[str, Any]:
     revision = read_revision(run.directory.revision)
     assert revision is not None
     return dict(revision.arrays)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FakeRun:
-    run = FakeRun(tmp_path_factory.mktemp("run"), size=21, slices=2)
-    run.advance(0.5)
-    return run
-
-
-@pytest.fixture(scope="module")
-def client(run: FakeRun) -> Iterator[httpx.Client]:
-    with serving(run) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        yield client
 
 
 def test_status_carries_the_metadata_and_the_figures(client: httpx.Client, run: FakeRun) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from helpers import disc_phantom
 import numpy as np
 import pytest
+from helpers import disc_phantom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

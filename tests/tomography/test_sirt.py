@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers import disc_phantom
-from helpers.astra_reference import astra_sirt
 import numpy as np
 import pytest
+from helpers import disc_phantom
+from helpers.astra_reference import astra_sirt
 
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import ProgressiveSirt, reconstruct
@@ -52,7 +52,9 @@ def test_same_image_as_astra(projector, kind):
 
 @pytest.mark.parametrize("kind", ["strip", "linear"])
 def test_the_stored_images_are_astras(projector, kind):
-    pytest.importorskip("astra", reason="astra-toolbox is not installed; its stored images are used (make bench has it)")
+    pytest.importorskip(
+        "astra", reason="astra-toolbox is not installed; its stored images are used (make bench has it)"
+    )
     theirs = astra_sirt(kind, DATA, ANGLES, projector.support)
     np.testing.assert_allclose(np.load(REFERENCE)[kind], theirs, atol=1e-5 * theirs.max())
 
