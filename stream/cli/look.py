@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,9 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 
 TIMEOUT = 5.0
+PAGE = "http://127.0.0.1:8080"
+RANGES = 8  # of missing frames that are listed
+EVENTS = 10  # the latest that are listed
 
 
 def validate(config: Annotated[Path, typer.Argument(help="The config (YAML).")]) -> None:
@@ -28,12 +32,13 @@ def validate(config: Annotated[Path, typer.Argument(help="The config (YAML).")])
 def inspect(path: Annotated[Path, typer.Argument(help="A run directory or a recording.")]) -> None:
     """Say what a run directory or a recording holds."""
     from stream.ingest.recorded import recording_summary
+    from stream.service.guard import holds_run
 
     if not path.exists():
         raise UsageError(f"there is no {path}")
     directory = RunDirectory(path)
     console = Console()
-    is_run = directory.config.is_file()
+    is_run = holds_run(directory)
     if is_run:
         console.print(_run_table(directory))
     try:
@@ -41,42 +46,52 @@ def inspect(path: Annotated[Path, typer.Argument(help="A run directory or a reco
     except RunDirectoryError:
         if not is_run:
             raise
-        console.print("recording: none")
+        console.print("no recording: the frames of this run cannot be replayed")
 
 
-def status(url: Annotated[str, typer.Argument(help="The dashboard's address.")] = "http://127.0.0.1:8080") -> None:
+def status(url: Annotated[str, typer.Argument(help="The dashboard's address, as it was printed.")] = PAGE) -> None:
     """Ask a running processor how it stands."""
     import httpx
 
-    address = url.partition("#")[0].rstrip("/")
+    address, _, key = url.partition("#key=")
+    address = address.rstrip("/")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
-        answer = httpx.get(f"{address}/api/v1/status", timeout=TIMEOUT)
+        answer = httpx.get(f"{address}/api/v1/status", headers=headers, timeout=TIMEOUT)
         answer.raise_for_status()
         told = answer.json()
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise UnavailableError(f"no braggstream answers at {address}: {error}") from None
-    table = _table(f"{told.get('scan', address)}")
-    for key in ("status", "revision", "rate", "latency", "eta", "center_um", "center_from", "residual"):
-        if told.get(key) is not None:
-            table.add_row(key, _short(told[key]))
+    table = _table(f"scan {told['config']['scan']['name']}")
+    table.add_row("status", told["status"])
+    for name, unit in (("rate", "frames/s"), ("latency", "s"), ("eta", "s")):
+        if told.get(name) is not None:
+            table.add_row(name, f"{told[name]:.3g} {unit}")
     _add_frames(table, told["frames"])
+    _add_maps(table, told)
     Console().print(table)
 
 
 def _run_table(directory: RunDirectory) -> Table:
+    from stream.core.revision import read_revision
     from stream.ingest.ledger_reader import LedgerReader
+    from stream.publish.metadata import run_status
     from stream.service.guard import read_status
 
     config = directory.read_config()
     grid = ScanGrid.from_config(config.scan)
     reader = LedgerReader(directory.ledger, grid)
+    snapshot, revision = reader.snapshot(), read_revision(directory.revision)
     table = _table(f"run {config.scan.name}")
-    table.add_row("status", read_status(directory))
+    table.add_row("status", run_status(read_status(directory), snapshot.state["phase"]))
     table.add_row("grid", "{} slices × {} angles × {} positions".format(*grid.shape))
-    _add_frames(table, reader.snapshot().frames)
+    _add_frames(table, snapshot.frames)
+    if revision is not None:
+        _add_maps(table, revision.metadata)
+        table.add_row("maps", ", ".join(revision.maps))
     for path in (directory.results, directory.journal):
         table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "not there")
-    for _, text in reader.events()[-10:]:
+    for _, text in reader.events()[-EVENTS:]:
         table.add_row("event", text)
     return table
 
@@ -98,13 +113,18 @@ def _add_frames(table: Table, frames: dict[str, Any]) -> None:
             table.add_row(f"{kind} {reason}", str(n))
     ranges = frames["missing_ranges"]
     if ranges and frames["integrated"]:
-        more = " …" if len(ranges) > 8 else ""
-        table.add_row("missing frames", ", ".join(f"{a}–{b}" if a < b else str(a) for a, b in ranges[:8]) + more)
+        more = " …" if len(ranges) > RANGES else ""
+        listed = ", ".join(f"{a}–{b}" if a < b else str(a) for a, b in ranges[:RANGES])
+        table.add_row("missing frames", listed + more)
+
+
+def _add_maps(table: Table, told: Mapping[str, Any]) -> None:
+    table.add_row("revision", str(told["revision"]))
+    if told.get("center_um") is not None:
+        table.add_row("rotation axis", f"{told['center_um']:.2f} µm (from {told['center_from']})")
+    if told.get("residual") is not None:
+        table.add_row("residual", f"{told['residual']:.3g}")
 
 
 def _table(title: str) -> Table:
     return Table("", "", show_header=False, title=title, title_justify="left", title_style="bold")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -64,9 +64,9 @@ class Reporter:
         status, snapshot = self._look()
         self._tell_events()
         frames = snapshot.frames
-        line = str(status)
-        if status is Status.ACQUIRING:
-            line += f", {snapshot.state.get('rate') or 0.0:.0f} frames/s"
+        line, rate = str(status), snapshot.state.get("rate")
+        if status is Status.ACQUIRING and rate:
+            line += f" {rate:.3g} frames/s"
         if self._bar is not None:
             task = self._bar.task_ids[0]
             self._bar.update(task, description=line, completed=frames["integrated"], total=frames["expected"])

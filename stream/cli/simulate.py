@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stream.core.errors import UsageError
+
+EVERY = 10.0  # seconds between two lines
 
 
 def simulate(
@@ -28,8 +35,27 @@ def simulate(
 
     if fluorescence is not None:
         raise UsageError(f"--fluorescence is {fluorescence!r}: fluorescence is not available in this version")
-    sent = perform(
-        preset=preset, config=config, endpoint=endpoint, format=format, rate=rate, faults=faults, seed=seed,
-        truth=truth, calibrant=calibrant, image=image,
-    )  # fmt: skip
+    with shown() as progress:
+        sent = perform(
+            preset=preset, config=config, endpoint=endpoint, format=format, rate=rate, faults=faults, seed=seed,
+            truth=truth, calibrant=calibrant, image=image, progress=progress,
+        )  # fmt: skip
     typer.echo(f"wrote {image}" if calibrant else f"sent {sent} frames")
+
+
+@contextmanager
+def shown() -> Iterator[Callable[[int, int], None]]:
+    """Gives what is to be called with (frames sent, frames of the scan): a bar on a terminal, else a line at times."""
+    console, due = Console(), time.monotonic() + EVERY
+    columns = (TextColumn("sending"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+
+        def show(sent: int, frames: int) -> None:
+            nonlocal due
+            bar.update(task, completed=sent, total=frames)
+            if not console.is_terminal and time.monotonic() >= due:
+                due = time.monotonic() + EVERY
+                typer.echo(f"sent {sent} of {frames} frames")
+
+        yield show

@@ -13,7 +13,7 @@ from stream.core.config import Config
 from stream.core.errors import UsageError
 from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
 
-CALIBRANTS = {"lab6": "lab6", "ceo2": "ceo2", "si": "si"}
+CALIBRANTS = ("LaB6", "CeO2", "Si")
 
 
 def write_instrument(config: Config, image: Path, calibrant: str, output: Path) -> str:
@@ -26,8 +26,9 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     FitError
         where its lines cannot carry the fit.
     """
-    if calibrant.lower() not in CALIBRANTS:
-        raise UsageError(f"--calibrant is {calibrant!r}, not LaB6, CeO2 or Si")
+    standard = next((name for name in CALIBRANTS if name.lower() == calibrant.lower()), None)
+    if standard is None:
+        raise UsageError(f"--calibrant is {calibrant!r}, not one of {', '.join(CALIBRANTS)}")
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
@@ -37,11 +38,11 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     norms = np.where(reached, pattern.norms, 1).astype(np.float64)
     intensity = np.where(reached, pattern.sums / norms, np.nan)
     variance = np.where(reached, pattern.variances / norms**2, np.nan)
-    instrument = calibrate(integrate.axis, intensity, variance, load_structure(CALIBRANTS[calibrant.lower()]))
+    instrument = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()))
     save_instrument(instrument, output)
     sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
     low, high = instrument.valid
     return (
         f"{output}: σ {sigma[0]:.4f}° to {sigma[1]:.4f}°, γ {gamma[0]:.4f}° to {gamma[1]:.4f}° "
-        f"from {instrument.calibrant} lines between 2θ = {low:.2f}° and {high:.2f}°"
+        f"from {standard} lines between 2θ = {low:.2f}° and {high:.2f}°"
     )

@@ -52,9 +52,9 @@ def prepare(directory: RunDirectory, config: Config) -> int:
     if directory.path.exists():
         if not directory.path.is_dir():
             raise RunDirectoryError(f"{directory.path} is a file, not a directory")
-        if not directory.config.exists() and any(path.name not in KEPT for path in directory.path.iterdir()):
+        if not holds_run(directory) and any(path.name not in KEPT for path in directory.path.iterdir()):
             raise RunDirectoryError(f"{directory.path} is not empty and holds no run; nothing in it was touched")
-    if not directory.config.exists():
+    if not holds_run(directory):
         from stream.service.check import check  # takes seconds to import, and a refusal need not wait for it
 
         for _ in check(config):  # before a directory is made for it
@@ -62,12 +62,17 @@ def prepare(directory: RunDirectory, config: Config) -> int:
     directory.path.mkdir(parents=True, exist_ok=True)
     descriptor = take_lock(directory)
     try:
-        if directory.config.exists():
+        if holds_run(directory):
             check_resume(directory, config)
     except BraggstreamError:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def holds_run(directory: RunDirectory) -> bool:
+    """True for a run directory; a folder with a config.yaml of the user's own is none."""
+    return directory.config.is_file() and directory.lock.is_file()
 
 
 def check_resume(directory: RunDirectory, config: Config) -> None:

@@ -28,6 +28,7 @@ def begun(site: Site, status: Status) -> RunDirectory:
     directory = RunDirectory(site.folder / "run")
     directory.create()
     write_resolved(load_config(site.path), directory.config)
+    directory.lock.touch()
     write_json(directory.state, {"status": status, "revision": 3, "frames_used": 20, "started": 0.0})
     return directory
 
@@ -73,7 +74,7 @@ def test_a_file_that_cannot_be_used_is_found_before_a_directory_is_made(site: Si
 
 def test_a_busy_directory(site: Site) -> None:
     directory = begun(site, Status.ACQUIRING)
-    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT)
+    descriptor = os.open(directory.lock, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         before, start = contents(directory.path), time.monotonic()
@@ -87,7 +88,6 @@ def test_a_busy_directory(site: Site) -> None:
 @pytest.mark.parametrize("status", [Status.COMPLETE, Status.ABORTED])
 def test_a_finished_run(site: Site, status: Status) -> None:
     directory = begun(site, status)
-    directory.lock.touch()
     before = contents(directory.path)
     refused(site.run(), 2, str(directory.path), status.value)
     assert contents(directory.path) == before
@@ -104,17 +104,17 @@ def test_a_finished_run(site: Site, status: Status) -> None:
 )
 def test_a_resumed_run_with_another_section(site: Site, changes: dict[str, Any], key: str) -> None:
     directory = begun(site, Status.ACQUIRING)
-    directory.lock.touch()
     before = contents(directory.path)
     site.write(**changes)
     refused(site.run(), 2, key)
     assert contents(directory.path) == before
 
 
-def test_a_directory_with_other_files(site: Site) -> None:
+@pytest.mark.parametrize("name", ["thesis.tex", "config.yaml"])
+def test_a_directory_with_other_files(site: Site, name: str) -> None:
     folder = site.folder / "run"
     folder.mkdir()
-    (folder / "thesis.tex").write_text("years of work")
+    (folder / name).write_bytes(site.path.read_bytes())
     before = contents(folder)
     refused(site.run(), 2, str(folder), "not empty")
     assert contents(folder) == before
