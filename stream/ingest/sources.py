@@ -97,6 +97,7 @@ class RecordingSource:
     skip: int = 0
     exhausted: bool = False
     sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
     _messages: Iterator[tuple[float, Parts]] = field(init=False)
     _next: tuple[float, Parts] | None = field(init=False, default=None)
     _origin: tuple[float, float] | None = field(init=False, default=None)
@@ -116,12 +117,12 @@ class RecordingSource:
             return None
         received, parts = self._next
         if self.speed is not None:
-            now = time.monotonic()
+            now = self.clock()
             self._origin = self._origin or (now, received)
             due = self._origin[0] + (received - self._origin[1]) / self.speed
             if due > now:
                 self.sleep(min(due - now, timeout))
-                if time.monotonic() < due:
+                if self.clock() < due:
                     return None
         self._next = None
         return parts

@@ -194,6 +194,9 @@ REFUSED = [
     ("strain: {profile: voigt}", "strain.profile is 'voigt'", "'lorentzian'"),
     # addresses
     ("detector: {endpoint: 'localhost:9999'}", "detector.endpoint is 'localhost:9999'", "tcp"),
+    ("detector: {endpoint: 'tcp://localhost'}", "detector.endpoint is 'tcp://localhost'", "host:port"),
+    ("detector: {endpoint: 'tcp://localhost:99999'}", "detector.endpoint is 'tcp://localhost:99999'", "host:port"),
+    ("detector: {endpoint: 'udp://localhost:9999'}", "detector.endpoint is 'udp://localhost:9999'", "tcp"),
     ("detector: {socket: push}", "detector.socket is 'push'", "'pull'"),
     ("detector: {format: eiger}", "detector.format is 'eiger'", "'dectris-1'"),
     ("detector: {first_frame: null}", "detector.first_frame is None", "array-1"),

@@ -42,7 +42,14 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-Endpoint = Annotated[str, Field(pattern=r"^(tcp|ipc|inproc)://.+")]
+def _address(value: str) -> str:
+    tcp = re.fullmatch(r"tcp://.+:(\d+)", value)
+    if not (1 <= int(tcp[1]) <= 65535 if tcp else re.fullmatch(r"(ipc|inproc)://.+", value)):
+        raise ValueError("must be tcp://host:port, ipc://path or inproc://name")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_address)]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 Method = Annotated[Literal["no", "bbox", "full"], BeforeValidator(lambda v: "no" if v is False else v)]
 
