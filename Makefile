@@ -32,7 +32,7 @@ fuzz: $(STAMPS)/dev ## FUZZ_SECONDS (600) of mutated messages into the decoders
 	$(BIN)/python -m tests.fuzz
 
 models: $(STAMPS)/dev ## train the shipped classifier again
-	$(BIN)/python -m stream.simulate.training
+	$(BIN)/python -m stream.simulate.training models
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV) $(STAMPS)
