@@ -21,7 +21,7 @@ class Entry(BaseModel):
     file: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*\.onnx$", description="in the manifest's folder")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the file's bytes")
     opset: int
-    input: str = Field(description="float32 (n, 3 · bins): see preprocess.features")
+    input: str = Field(description="float32 (n, 2 · bins + 2): see preprocess.features")
     output: str = Field(description="float32 (n, classes + 1): probabilities, the last of an unfamiliar pattern")
     classes: tuple[str, ...]
     q_low: float = Field(gt=0, description="Å⁻¹")

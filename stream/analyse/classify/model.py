@@ -12,7 +12,7 @@ import onnxruntime
 
 from stream.analyse.classify.graph import check_graph
 from stream.analyse.classify.manifest import CLASSES, Entry, read_manifest
-from stream.analyse.classify.preprocess import CHANNELS, QGrid, SliceScale, features, scale_of, to_q_grid
+from stream.analyse.classify.preprocess import QGrid, SliceScale, feature_count, features, scale_of, to_q_grid
 from stream.core.axis import RadialAxis
 from stream.core.errors import ConfigError, StoreError
 
@@ -49,8 +49,8 @@ class Classifier:
         self._grid = QGrid(entry.q_low, entry.q_high, entry.q_bins)
         self._session = open_session(content, entry.name)
         shape = self._session.get_inputs()[0].shape
-        if shape[1:] != [CHANNELS * entry.q_bins]:
-            wanted = CHANNELS * entry.q_bins
+        wanted = feature_count(self._grid)
+        if shape[1:] != [wanted]:
             raise StoreError(f"the model {entry.name} takes inputs of shape {shape}, not of {wanted} values each")
 
     def predict(self, patterns: Floats, axis: RadialAxis, scale: SliceScale | None = None) -> Prediction:
@@ -81,7 +81,7 @@ class Classifier:
         return Prediction(index, probability)
 
     def run(self, inputs: Floats) -> Floats:
-        """The bare model: (n, 3 · bins) to probabilities (n, classes + 1)."""
+        """The bare model: (n, 2 · bins + 2) to probabilities (n, classes + 1)."""
         parts = [
             self._session.run([self._entry.output], {self._entry.input: inputs[start : start + BATCH]})[0]
             for start in range(0, len(inputs), BATCH)

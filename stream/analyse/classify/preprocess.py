@@ -2,8 +2,9 @@
 
 Mean intensity in bins of a fixed q grid, set in two ways against the slice: divided by one number for all bins and
 compressed, and divided bin by bin by what the brightest voxels have there, so that half a voxel of glass reads as
-one half however strongly glass scatters. Beside them, for each bin, whether it was measured. The scale is the
-slice's and not the voxel's, because an empty voxel is known by its amplitude.
+one half however strongly glass scatters. Beside them, where the measured range begins and ends: told bin by bin, it
+would let a model recognise the scans it was made from. The scale is the slice's and not the voxel's, because an empty
+voxel is known by its amplitude.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ BRIGHT = 0.99  # quantile of the voxels' intensity in each bin; few voxels may h
 FLOOR = 0.02  # of the level, added to a bin's brightest: a bin without signal must not magnify its noise
 COMPRESSION = 4.0  # intensities far below level / COMPRESSION stay linear, those far above become logarithmic
 COVERED = 0.5  # share of a q bin that must be measured
-CHANNELS = 3  # values for each bin in `features`
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,35 @@ def scale_of(values: Floats, grid: QGrid = Q_GRID) -> SliceScale:
 
 
 def features(values: Floats, scale: SliceScale) -> Floats:
-    """What the models are fed, shape (n, CHANNELS · bins), 0 where not measured.
+    """What the models are fed, shape (n, 2 · bins + 2).
 
-    First intensities over the level, compressed by arcsinh; then over each bin's brightest; then 1 or 0: measured
-    or not.
+    Intensities over the level, compressed by arcsinh; intensities over each bin's brightest; the places of the first
+    and the last measured bin, 0..1. Gaps between those are bridged by straight lines, bins beyond them are 0.
+
+    Parameters
+    ----------
+    values
+        (n, bins), all with the same bins measured, at least one.
     """
-    known = np.isfinite(values) & np.isfinite(scale.brightest)
-    filled = np.where(known, values, 0)
-    ceiling = np.where(known, scale.brightest + FLOOR * scale.level, 1)
-    compressed = np.arcsinh(filled * (COMPRESSION / scale.level))
-    return np.concatenate([compressed, filled / ceiling, known], axis=1, dtype=np.float32)
+    measured = np.isfinite(values).all(axis=0) & np.isfinite(scale.brightest)
+    bright = bridge(scale.brightest[None], measured)
+    bridged = bridge(values, measured)
+    compressed = np.arcsinh(bridged * (COMPRESSION / scale.level))
+    ratio = bridged / (bright + FLOOR * scale.level)
+    ends = np.flatnonzero(measured)[[0, -1]] / measured.size
+    return np.concatenate([compressed, ratio, np.tile(ends, (len(values), 1))], axis=1, dtype=np.float32)
+
+
+def bridge(values: Floats, measured: npt.NDArray[np.bool_]) -> Floats:
+    """Values (n, bins) with straight lines over the gaps in what was measured, and 0 before and after it."""
+    at = np.flatnonzero(measured)
+    inner = np.arange(at[0], at[-1] + 1)
+    weights = np.array([np.interp(inner, at, row) for row in np.eye(at.size)], np.float32)
+    bridged = np.zeros_like(values)
+    bridged[:, inner] = values[:, at] @ weights
+    return bridged
+
+
+def feature_count(grid: QGrid) -> int:
+    """Columns of `features`."""
+    return 2 * grid.bins + 2

@@ -16,7 +16,7 @@ from stream.simulate.training.fit import Split, fit
 def main(
     folder: Annotated[Path, typer.Argument(help="Where manifest.json is or will be.")],
     name: Annotated[str, typer.Option(help="Of the model and its files.")] = "mlp",
-    seed: Annotated[int, typer.Option(help="Draws phantoms, scans and the network's start.")] = 1,
+    seed: Annotated[int, typer.Option(help="Draws phantoms, scans and the network's start.")] = 2,
     phantoms: Annotated[int, typer.Option(help="How many are simulated; a sixth of them tests.")] = 240,
     largest: Annotated[int, typer.Option(help="Voxels a side of the largest scan.")] = 48,
 ) -> None:

@@ -20,7 +20,8 @@ Names what a reconstructed voxel holds: {classes}; or says that it does not know
 
 - Multilayer perceptron, {hidden} hidden units, ReLU, L2 penalty {penalty}, on standardised inputs; softmax,
   temperature {temperature:.3f} folded into the last layer; stopped after {epochs} epochs.
-- Input: {q_bins} bins of q from {q_low} to {q_high} Å⁻¹, three values each (`stream/analyse/classify/preprocess.py`).
+- Input: {q_bins} bins of q from {q_low} to {q_high} Å⁻¹, two values each, and the ends of the measured range
+  (`stream/analyse/classify/preprocess.py`).
 - ONNX opset {opset}, SHA-256 `{sha256}`.
 - Made by `{command}`.
 
@@ -53,8 +54,9 @@ The worst class is `{worst_class}`. Foreign patterns (random lines, humps, fault
   it over its neighbours. Coarse scans, where most voxels are edges, come out worse than fine ones.
 - `particle` and `particle_with_carbon` differ by a tenth of a voxel of carbon/binder, whose hump lies near
   0.37 Å⁻¹: where that was not measured the two cannot be told apart.
-- Never shown measured data. Crystals other than layered oxides, spinel and rock salt are foreign to it; foreign
-  things whose lines fall on theirs are not noticed.
+- Never shown measured data. Crystals other than layered oxides, spinel and rock salt are foreign to it, but a foreign
+  crystal with a single line within reach, on one of theirs, is not noticed: iron and steel, near 3.0-3.1 Å⁻¹, may
+  be called `empty`.
 - A pattern is judged against its slice: a slice without any particle, or of one class alone, has no scale to judge by.
 """
 

@@ -17,12 +17,12 @@ from stream.simulate.training.slices import draw_beam, reconstructed_voxels
 UNFAMILIAR = len(CLASSES)  # the label of foreign patterns
 STAGES = 2  # reconstructions of a scan: the complete one, and one of a part of it
 FOREIGN = 0.12  # foreign patterns added, as a share of a slice's voxels
-FOREIGN_KINDS = 6  # at most, in a slice
+FOREIGN_KINDS = 30  # at most, in a slice
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """inputs (n, 3 · bins) as the models take them, labels (n,), phantom (n,), complete (n,) of a whole scan or not."""
+    """inputs (n, 2 · bins + 2) as models take them, labels (n,), phantom (n,), complete (n,): of a whole scan."""
 
     inputs: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int8]

@@ -106,5 +106,5 @@ def rows(values: npt.NDArray[np.floating]) -> tuple[tuple[float, ...], ...]:
 
 def least_known(data: Dataset) -> float:
     """The smallest share of the q grid that was measured in any scan, less a bin or two."""
-    known = data.inputs[:, -Q_GRID.bins :].mean(axis=1)
-    return round(float(known.min()) - 0.02, 3)
+    first, last = data.inputs[:, -2:].T
+    return round(float((last - first).min()) - 0.01, 3)

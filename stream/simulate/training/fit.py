@@ -17,7 +17,7 @@ from stream.simulate.training.dataset import UNFAMILIAR, Dataset
 
 HIDDEN = (64, 32)
 PENALTY = 1.0  # L2; chosen among 1e-4 .. 30 by the loss on phantoms left out: less of it learns the phantoms by heart
-BATCH, EPOCHS = 512, 8
+BATCH, EPOCHS = 512, 10
 REJECTED = 0.005  # share of familiar voxels (of the phantoms that calibrate) which the threshold may turn to unknown
 THRESHOLD_LIMIT = 0.5  # a class that is more probable than all others together is always told
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtr
 
 Values = npt.NDArray[np.float32]
 FAMILIAR = ((0.374, 0.25), (1.55, 0.4))  # Å⁻¹: the humps of carbon and glass, and how near another may not come
@@ -40,12 +41,18 @@ def draw_thing(rng: np.random.Generator, q: npt.NDArray[np.float64]) -> npt.NDAr
 
 
 def lines(rng: np.random.Generator, q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Few or many sharp lines of any intensity, above q = 0.6 Å⁻¹, on a weak background."""
+    """Few or many sharp lines of any intensity, above q = 0.6 Å⁻¹; every other time on a weak background.
+
+    Not always on one: a model would know what is foreign by the background alone.
+    """
     positions = rng.uniform(0.6, q[-1], rng.integers(1, 9))
-    width = rng.uniform(0.012, 0.04)
+    width = rng.uniform(0.008, 0.04)
     heights = np.exp(rng.normal(0, 0.8, positions.size))
-    profile = np.exp(-((q - positions[:, None]) ** 2) / (2 * width**2))
-    return np.asarray(heights @ profile / width + rng.uniform(0, 1))
+    step = q[1] - q[0]
+    edges = np.append(q - step / 2, q[-1] + step / 2)
+    shares = np.diff(ndtr((edges - positions[:, None]) / width), axis=1)
+    background = rng.uniform(0, 0.02) * heights.sum() if rng.random() < 0.5 else 0.0
+    return np.asarray(heights @ shares + background)
 
 
 def hump(rng: np.random.Generator, q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

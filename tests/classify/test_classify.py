@@ -1,0 +1,261 @@
+"""Which voxel is what: the shipped model, and what may be loaded at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
+from stream.analyse.classify.model import Classifier, load_classifier, models_folder
+from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
+from stream.analyse.tomography.projector import Projector
+from stream.analyse.tomography.sirt import reconstruct
+from stream.core.axis import RadialAxis, from_two_theta
+from stream.core.errors import ConfigError, StoreError
+from stream.simulate.phantom import make_phantom
+from stream.simulate.presets import PRESETS
+from stream.simulate.training.samples import Sample, densities
+from stream.simulate.training.slices import Beam, ray_patterns
+
+Floats = npt.NDArray[np.float32]
+AXIS = RadialAxis("2th_deg", 0.8, 21.5, 600, 0.6738)
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return load_classifier()
+
+
+@pytest.fixture(scope="module")
+def unseen() -> tuple[Floats, npt.NDArray[np.int8]]:
+    """Patterns (voxel, bin) of a preset's phantom in the field of view, on AXIS, and their true classes."""
+    rng = np.random.default_rng(20240)
+    preset = PRESETS["ncm622-cycled"]
+    phantom = make_phantom(preset, densities(preset), 40, 1.2, np.zeros(1), seed=977)
+    sample = Sample(preset, phantom, 40, 1.2)
+    beam = Beam(
+        axis=AXIS,
+        angles=np.arange(40) * 4.5,
+        counts=1.5e5,  # 512 × 512 pixels at 0.6 counts
+        air=0.12,
+        subtracted=False,
+        width=1.0,
+        absorption=0.0,
+        miscentred=0.0,
+        resolution=np.deg2rad(0.03),
+    )
+    projector = Projector(beam.angles, sample.positions, 0.0)
+    volume, _ = reconstruct(projector, ray_patterns(rng, sample, beam), np.ones(projector.rays), 100)
+    inside = sample.labels >= 0
+    return volume[inside], sample.labels[inside]
+
+
+def smooth_slice(axis: RadialAxis, voxels: int = 40) -> Floats:
+    """Made-up patterns that are smooth in q: the same function whatever axis they are sampled on."""
+    q = from_two_theta(axis.two_theta, "q_A^-1", axis.wavelength)
+    amount = np.linspace(0, 1, voxels)[:, None]
+    glass, carbon = np.exp(-(((q - 1.55) / 0.25) ** 2)), 2 * np.exp(-(((q - 0.374) / 0.1) ** 2))
+    return (amount * glass + (1 - amount) * carbon + 0.05 * q).astype(np.float32)
+
+
+@pytest.mark.timeout(120)
+def test_an_unseen_phantom_is_named_rightly(
+    classifier: Classifier, unseen: tuple[Floats, npt.NDArray[np.int8]]
+) -> None:
+    patterns, truth = unseen
+    prediction = classifier.predict(patterns, AXIS)
+    right = prediction.index == truth
+    assert right.mean() > 0.85
+    for label, name in enumerate(CLASSES):
+        assert right[truth == label].mean() > 0.6, name
+    assert prediction.index.dtype == np.int8
+    assert prediction.probability.shape == (len(patterns), len(CLASSES))
+    assert np.all(prediction.probability.sum(axis=1) <= 1 + 1e-5)
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e-4])
+def test_the_unit_of_intensity_does_not_matter(
+    classifier: Classifier, unseen: tuple[Floats, npt.NDArray[np.int8]], factor: float
+) -> None:
+    patterns, _ = unseen
+    expected = classifier.predict(patterns, AXIS)
+    found = classifier.predict(patterns * np.float32(factor), AXIS)
+    np.testing.assert_allclose(found.probability, expected.probability, atol=1e-4)
+
+
+def test_a_part_of_a_slice_with_its_scale_gives_the_same(
+    classifier: Classifier, unseen: tuple[Floats, npt.NDArray[np.int8]]
+) -> None:
+    patterns, _ = unseen
+    whole = classifier.predict(patterns, AXIS)
+    part = classifier.predict(patterns[100:200], AXIS, slice_scale(patterns, AXIS))
+    np.testing.assert_allclose(part.probability, whole.probability[100:200], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "axis",
+    [
+        RadialAxis("q_A^-1", 0.1, 3.6, 1400, 0.41),
+        RadialAxis("q_nm^-1", 1.0, 36.0, 1400, 0.8),
+        RadialAxis("2th_deg", 0.5, 30.0, 2000, 0.8),
+    ],
+)
+def test_wavelength_and_unit_do_not_matter(classifier: Classifier, axis: RadialAxis) -> None:
+    reference = RadialAxis("2th_deg", 0.5, 22.0, 2000, 0.6738)
+    expected = classifier.predict(smooth_slice(reference), reference)
+    found = classifier.predict(smooth_slice(axis), axis)
+    np.testing.assert_allclose(found.probability, expected.probability, atol=0.02)
+
+
+def test_rebinning_keeps_a_straight_line() -> None:
+    """The mean of a linear function over a bin is its value in the middle."""
+    axis = RadialAxis("q_A^-1", 0.0, 4.0, 997, 0.7)
+    values = to_q_grid((3 * axis.centers + 1)[None].astype(np.float32), axis)
+    np.testing.assert_allclose(values[0], 3 * Q_GRID.centers + 1, atol=2e-3)
+
+
+def test_what_was_not_measured_stays_unknown_to_the_model() -> None:
+    axis = RadialAxis("q_A^-1", 0.45, 3.0, 500, 0.7)
+    patterns = np.ones((3, 500), np.float32)
+    patterns[:, 200:240] = np.nan  # a gap
+    values = to_q_grid(patterns, axis)
+    gap = (Q_GRID.centers > axis.edges[200] + 0.02) & (Q_GRID.centers < axis.edges[240] - 0.02)
+    missing = (Q_GRID.centers < 0.43) | (Q_GRID.centers > 3.02) | gap
+    assert np.isnan(values[:, missing]).all()
+    np.testing.assert_allclose(values[np.isfinite(values)], 1, rtol=1e-5)
+    inputs = features(values, scale_of(values))
+    known = np.flatnonzero(np.isfinite(values[0]))
+    np.testing.assert_allclose(inputs[:, -2:] * Q_GRID.bins, np.tile(known[[0, -1]], (3, 1)), rtol=1e-5)
+    inside = slice(known[0], known[-1] + 1)
+    np.testing.assert_allclose(inputs[:, inside], np.arcsinh(4.0), rtol=1e-5)  # the gap is bridged
+    assert not inputs[:, known[-1] + 1 : Q_GRID.bins].any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_non_finite_voxel_is_unknown_and_harms_no_other(
+    classifier: Classifier, unseen: tuple[Floats, npt.NDArray[np.int8]], bad: float
+) -> None:
+    patterns, _ = unseen
+    expected = classifier.predict(patterns, AXIS)
+    spoilt = patterns.copy()
+    spoilt[7, 300] = bad
+    spoilt[9] = bad
+    found = classifier.predict(spoilt, AXIS)
+    assert found.index[7] == found.index[9] == -1
+    others = np.delete(np.arange(len(patterns)), [7, 9])
+    assert (found.index[others] == expected.index[others]).mean() > 0.99
+
+
+def test_nothing_to_judge_by_is_unknown(classifier: Classifier) -> None:
+    dark = np.zeros((5, AXIS.bins), np.float32)
+    assert (classifier.predict(dark, AXIS).index == -1).all()
+    assert (classifier.predict(dark * np.nan, AXIS).index == -1).all()
+    short = RadialAxis("q_A^-1", 1.2, 1.9, 100, 0.7)
+    assert (classifier.predict(smooth_slice(short), short).index == -1).all()
+    assert classifier.predict(dark[:0], AXIS).index.shape == (0,)
+
+
+def test_silicon_is_unknown(classifier: Classifier, unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:
+    """a = 5.431 Å; intensities of the powder pattern: 111 100, 220 55, 311 30."""
+    patterns, truth = unseen
+    q = from_two_theta(AXIS.two_theta, "q_A^-1", AXIS.wavelength)
+    lines = [(3, 100), (8, 55), (11, 30)]
+    silicon = sum(h * np.exp(-(((q - 2 * np.pi * np.sqrt(n) / 5.431) / 0.012) ** 2) / 2) for n, h in lines)
+    brightness = patterns[truth == 3].mean() / np.mean(silicon)
+    chosen = np.arange(0, len(patterns), 25)
+    mixed = patterns.copy()
+    mixed[chosen] = (0.3 * patterns[chosen] + brightness * silicon).astype(np.float32)
+    assert (classifier.predict(mixed, AXIS).index[chosen] == -1).mean() >= 0.9
+
+
+def test_the_manifest_s_golden_rows_come_out() -> None:
+    for entry in read_manifest(models_folder()).models:
+        found = load_classifier(entry.name).run(np.array(entry.golden_input, np.float32))
+        np.testing.assert_allclose(found, entry.golden_output, atol=1e-4)
+        np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_manifest_s_grid_is_the_code_s(classifier: Classifier) -> None:
+    entry = read_manifest(models_folder()).entry("auto")
+    assert QGrid(entry.q_low, entry.q_high, entry.q_bins) == Q_GRID
+    assert classifier.classes == CLASSES
+    assert hashlib.sha256((models_folder() / entry.file).read_bytes()).hexdigest() == classifier.sha256
+    assert classifier.sha256 in (models_folder() / f"{entry.name}.md").read_text()
+
+
+def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    folder = shutil.copytree(models_folder(), tmp_path / "models")
+    file = folder / read_manifest(folder).entry("auto").file
+    good = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for at in rng.integers(8 * len(good), size=200).tolist():
+        flipped = bytearray(good)
+        flipped[at // 8] ^= 1 << (at % 8)
+        file.write_bytes(flipped)
+        with pytest.raises(StoreError, match="SHA-256"):
+            load_classifier(str(folder))
+    file.write_bytes(good)
+    assert load_classifier(str(folder)).name == read_manifest(folder).default
+
+
+def test_names_that_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'resnet'.*auto"):
+        load_classifier("resnet")
+    with pytest.raises(ConfigError, match=r"manifest\.json"):
+        load_classifier(str(tmp_path))
+    (tmp_path / MANIFEST).write_text('{"default": "a", "models": [{"name": "a", "file": "../../etc/passwd.onnx"}]}')
+    with pytest.raises(ConfigError, match=r"models\.0\.file"):
+        load_classifier(str(tmp_path))
+
+
+def reload(folder: Path, content: bytes) -> Classifier:
+    """Put a file under the manifest with the right hash, and load it."""
+    manifest = json.loads((models_folder() / MANIFEST).read_text())
+    entry = next(entry for entry in manifest["models"] if entry["name"] == manifest["default"])
+    entry["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / entry["file"]).write_bytes(content)
+    (folder / MANIFEST).write_text(json.dumps({"default": entry["name"], "models": [entry]}))
+    return load_classifier(str(folder))
+
+
+def test_external_data_and_foreign_operators_are_refused(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed: no model can be altered")
+    entry = read_manifest(models_folder()).entry("auto")
+    good = (models_folder() / entry.file).read_bytes()
+
+    outside = onnx.load_from_string(good)
+    tensor = outside.graph.initializer[0]
+    tensor.ClearField("float_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    with pytest.raises(StoreError, match="outside its file"):
+        reload(tmp_path, outside.SerializeToString())
+
+    custom = onnx.load_from_string(good)
+    custom.graph.node[0].domain = "com.example"
+    with pytest.raises(StoreError, match=r"com\.example"):
+        reload(tmp_path, custom.SerializeToString())
+
+    nested = onnx.load_from_string(good)
+    body = onnx.helper.make_graph([onnx.helper.make_node("Evil", [], ["y"], domain="com.example")], "b", [], [])
+    nested.graph.node.append(onnx.helper.make_node("If", ["c"], ["z"], then_branch=body, else_branch=body))
+    with pytest.raises(StoreError, match=r"com\.example"):
+        reload(tmp_path, nested.SerializeToString())
+
+    for junk in (b"", b"\x00" * 100, good[: len(good) // 2], b"<html>not a model</html>"):
+        with pytest.raises(StoreError, match="not"):
+            reload(tmp_path, junk)
+
+
+def test_importing_needs_no_training_tools() -> None:
+    code = "import sys, stream.analyse.classify.model; print([m for m in ('sklearn', 'onnx') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
