@@ -106,7 +106,7 @@ def load_classifier(name: str = "auto") -> Classifier:
     StoreError
         if the file is not the one of the manifest, or not one that may be loaded.
     """
-    own = Path(name).is_dir()
+    own = name != "auto" and Path(name).is_dir()
     folder = Path(name) if own else models_folder()
     entry = read_manifest(folder).entry("auto" if own else name)
     if entry.classes != CLASSES:
