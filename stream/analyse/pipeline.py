@@ -62,7 +62,7 @@ class Pipeline:
         tomograph = Tomograph(store, config.reconstruction)
         reader = VoxelReader.from_config(config, axis)
         pipeline = cls(directory, config, store, tomograph, reader, volume, list(config.regions))
-        pipeline.planes = [{} for _ in range(slices)]
+        pipeline.planes = [pipeline._blank((count, count)) for _ in range(slices)]
         pipeline.noise = np.full((slices, axis.bins), np.nan, dtype=np.float32)
         return pipeline
 
@@ -95,15 +95,22 @@ class Pipeline:
     def finish(self) -> Maps:
         """The final result: every slice from zero, from the complete, sorted set; stored in results.nxs."""
         self.tomograph.settle()
+        self.reader.settle()
         traces = []
         for s in range(len(self.planes)):
             self.volume[s], trace = self.tomograph.final(s)
-            traces.append(trace)
+            if np.isfinite(trace).all():  # there were counts
+                traces.append(trace)
             self.planes[s] = self._read(s, None)
-        residuals = np.sqrt(np.nanmean(np.square(traces), axis=0))
-        arrays, told = self._maps([float(value) for value in residuals])
+        residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
+        arrays, told = self._maps(residuals.tolist())
         write_results(self.directory.results, self.config, self.store, self.volume, arrays, told)
         return arrays, told
+
+    def _blank(self, shape: tuple[int, int]) -> Arrays:
+        """Maps of a slice that was not measured yet."""
+        names = ["global", *(region.name for region in self.regions)]
+        return {name: np.full(shape, np.nan) for name in names} | self.reader.blank(shape)
 
     def _read(self, s: int, budget: float | None) -> Arrays:
         """Maps of one slice, each (y, x); within `budget` seconds, or all of it for the final result."""

@@ -58,10 +58,7 @@ class Follower:
 
     def run(self, stop: threading.Event) -> None:
         """One turn after another."""
-        state = read_json(self.directory.state)
-        if state:
-            self.revision, self.started = state["revision"], state["started"]
-            self._resume(Status(state["status"]), state["frames_used"])
+        self.resume()
         while not stop.is_set():
             self.turn()
             stop.wait(POLL if time.monotonic() < self._due or self._idle > RESTING else 0.0)
@@ -137,11 +134,15 @@ class Follower:
     def _advance(self, happening: Happening) -> None:
         self.status = advance(self.status, happening)
 
-    def _resume(self, status: Status, frames_used: int) -> None:
+    def resume(self) -> None:
         """Go on from what an earlier process stored; maps that are final stay, until a late frame reopens the run."""
-        rows = self.ledger.rows(0)
+        state = read_json(self.directory.state)
+        if not state:
+            return
+        self.revision, self.started = state["revision"], state["started"]
+        status, rows = Status(state["status"]), self.ledger.rows(0)
         stored = status.final and status is not Status.FAILED
-        if not stored or len(rows) != frames_used or read_revision(self.directory.revision) is None:
+        if not stored or len(rows) != state["frames_used"] or read_revision(self.directory.revision) is None:
             self.status = Status.ACQUIRING if rows else Status.WAITING
             return
         self.status = status

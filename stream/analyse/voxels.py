@@ -84,9 +84,11 @@ class VoxelReader:
         """
         inside = np.asarray(np.isfinite(volume).any(axis=-1))
         patterns, variances = volume[inside], variance[inside]
-        planes = {name: np.full(inside.shape, np.nan, dtype=np.float32) for name in self.fitted}
+        planes = self.blank(inside.shape)
+        if not len(patterns):
+            return planes
         planes |= self._classify(patterns, inside)
-        if self.fit is not None and len(patterns):
+        if self.fit is not None:
             chosen = self._choose(len(patterns), budget)
             begun = time.monotonic()
             try:
@@ -101,6 +103,18 @@ class VoxelReader:
             for name, values in without_traces(flat_maps(result), self.fit).items():
                 planes[name] = placed(values, where, inside.shape, previous.get(name) if budget is not None else None)
         return planes
+
+    def blank(self, shape: tuple[int, ...]) -> Arrays:
+        """All the maps of a slice of that shape (y, x) of which nothing is known."""
+        planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in self._fitted_units()}
+        if self.classifier is not None:
+            planes["class_index"] = np.full(shape, -1, dtype=np.int8)
+            planes["class_probability"] = np.full((len(self.classes), *shape), np.nan, dtype=np.float32)
+        return planes
+
+    def settle(self) -> None:
+        """Forget what live updates found, so that the final result comes from the complete set alone."""
+        self._start = None
 
     def sinograms(self, patterns: Floats) -> Arrays:
         """Amount of each phase in each ray, (slice, angle, position), by a linear fit: it adds along the ray.
@@ -150,16 +164,11 @@ class VoxelReader:
         if self.classifier is None:
             return {}
         prediction = self.classifier.predict(patterns, self.axis)
-        index = np.full(inside.shape, -1, dtype=np.int8)
+        planes = self.blank(inside.shape)
+        index, probability = planes["class_index"], planes["class_probability"]
         index[inside] = prediction.index
-        probability = np.full((len(self.classes), *inside.shape), np.nan, dtype=np.float32)
         probability[:, inside] = prediction.probability.T
         return {"class_index": index, "class_probability": probability}
-
-    @property
-    def fitted(self) -> list[str]:
-        """Names of the maps that the fit gives."""
-        return list(self._fitted_units())
 
     def _units(self) -> dict[str, str]:
         units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1"}

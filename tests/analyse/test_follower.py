@@ -1,0 +1,234 @@
+"""The analyse process turn by turn, on journals written by hand: its states, and data that hold next to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.chain import results, tiny_site
+
+from stream.analyse.pipeline import Pipeline
+from stream.analyse.process import Follower
+from stream.core.axis import RadialAxis
+from stream.core.commands import post_command
+from stream.core.config import load_config, write_resolved
+from stream.core.files import read_json, write_json
+from stream.core.lifecycle import Status
+from stream.core.messages import Pattern
+from stream.core.revision import Revision, read_revision
+from stream.core.rundir import RunDirectory
+from stream.core.scan import ScanGrid
+from stream.ingest.journal import Journal
+from stream.ingest.ledger import FrameRow, Ledger
+from stream.ingest.ledger_reader import LedgerReader
+
+N, BINS = 6, 120
+AXIS = RadialAxis("2th_deg", 1.0, 20.0, BINS, 0.6738)
+
+
+@dataclass
+class Scan:
+    """A run directory of a 6 × 6 grid whose ledger and journal the test fills."""
+
+    folder: Path
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        site = tiny_site(
+            self.folder,
+            **{
+                "scan": {
+                    "angles": {"start": 0.0, "step": 30.0, "count": N},
+                    "positions": {"start": -5.0, "step": 2.0, "count": N},
+                },
+                "integration": {"bins": BINS},
+                "reconstruction": {"iterations": 5, "update_every": 0.1},
+                **self.changes,
+            },
+        )
+        self.config = load_config(site.path)
+        self.directory = RunDirectory(self.folder / "run")
+        self.directory.create()
+        write_resolved(self.config, self.directory.config)
+        self.grid = ScanGrid.from_config(self.config.scan)
+        self.ledger = Ledger.open(self.directory.ledger)
+        self.journal = Journal.create(self.directory.journal, self.grid.size, BINS)
+        self.phase("waiting")
+
+    def phase(self, phase: str) -> None:
+        self.ledger.commit(phase=phase)
+
+    def add(self, frames: Iterable[int], counts: float = 100.0, monitor: float | None = 1.0) -> None:
+        """Journal frames of `counts` in each bin, of ten pixels each."""
+        for n in frames:
+            sums = np.full(BINS, counts, dtype=np.float32)
+            row = FrameRow(slot=n, series="1", frame=n, monitor=monitor, received=0.0)
+            self.journal.write(row, Pattern(sums=sums, norms=np.full(BINS, 10, dtype=np.float32), variances=sums))
+            self.ledger.add(row)
+        self.phase("acquiring")
+
+    def follower(self) -> Follower:
+        """Analyse as a process that has just started."""
+        pipeline = Pipeline.create(self.directory, self.config, self.grid, AXIS, None)
+        reader = LedgerReader(self.directory.ledger, self.grid)
+        follower = Follower(self.directory, self.config, reader, Journal.read_only(self.directory.journal), pipeline)
+        follower.resume()
+        return follower
+
+    def end(self, follower: Follower) -> Revision:
+        """Let the acquisition end; the final revision."""
+        self.phase("ended")
+        for _ in range(3):
+            follower.turn()
+        revision = read_revision(self.directory.revision)
+        assert revision is not None
+        assert revision.metadata["final"]
+        assert revision.metadata["status"] == follower.status == self.stored()["status"]
+        return revision
+
+    def stored(self) -> dict[str, Any]:
+        state: dict[str, Any] = read_json(self.directory.state)
+        return state
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Scan:
+    return Scan(tmp_path)
+
+
+def test_every_map_of_the_tree_is_in_the_first_revision(scan: Scan) -> None:
+    follower = scan.follower()
+    scan.add([0], monitor=0.0)  # not even beam
+    follower.turn()
+    first = read_revision(scan.directory.revision)
+    assert first is not None
+    assert first.metadata["status"] == "acquiring"
+    fitted = {f"{name}_layered" for name in ("phase", "fraction", "strain", "strain_error", "size", "a", "c")}
+    names = {"global", "hump", "coverage", "cell_volume_layered", "phase_carbon", "fit_quality", *fitted}
+    assert set(first.maps) == names
+    sinograms = {f"sinograms/{name}" for name in ("global", "hump", "layered", "carbon")}
+    assert sinograms | {"radial", "sum_pattern"} <= set(first.arrays)
+    assert all(array.shape == (1, N, N) for name, array in first.arrays.items() if name in sinograms)
+    scan.add(range(1, 36))
+    assert set(scan.end(follower).arrays) == set(first.arrays)
+
+
+@pytest.mark.parametrize(
+    ("frames", "counts", "monitor", "status"),
+    [
+        ([], 0.0, 1.0, Status.INCOMPLETE),
+        ([7], 100.0, 1.0, Status.INCOMPLETE),
+        (range(N), 100.0, 1.0, Status.INCOMPLETE),
+        (range(36), 0.0, 1.0, Status.COMPLETE),
+        (range(36), 100.0, 0.0, Status.COMPLETE),
+        (range(36), 100.0, float("nan"), Status.COMPLETE),
+        (range(36), 1e9, None, Status.COMPLETE),
+    ],
+    ids=["no frame", "one ray", "one projection", "no counts", "no beam", "no monitor", "flat"],
+)
+def test_data_that_hold_next_to_nothing(
+    scan: Scan, frames: Iterable[int], counts: float, monitor: float | None, status: Status
+) -> None:
+    follower = scan.follower()
+    scan.add(frames, counts, monitor)
+    follower.turn()
+    final = scan.end(follower)
+    assert final.metadata["status"] == status
+    usable = monitor is None or monitor > 0
+    assert final.metadata["no_beam"] == ([] if usable else list(frames))
+    arrays = results(scan.directory.path)
+    assert {f"maps/{name}" for name in final.maps} <= set(arrays)
+    measured = arrays["maps/coverage"] > 0
+    assert measured.any() == (usable and len(list(frames)) > 0)
+    assert not np.isfinite(arrays["maps/strain_layered"]).any()  # no instrument, and nothing to see
+
+
+def test_maps_do_not_end_while_rows_are_new(scan: Scan) -> None:
+    """The phase may be the one of before the rows: it counts in a turn that brings none."""
+    scan.add(range(20))
+    scan.phase("ended")
+    follower = scan.follower()
+    follower.turn()
+    assert follower.status is Status.ACQUIRING
+    follower.turn()
+    assert follower.status is Status.INCOMPLETE
+
+
+def test_a_late_frame_reopens_an_incomplete_run(scan: Scan) -> None:
+    scan.add(range(35))
+    first = scan.end(scan.follower())
+    assert first.metadata["status"] == "incomplete"
+    again = scan.follower()
+    again.turn()
+    assert again.status is Status.INCOMPLETE
+    assert scan.stored()["revision"] == first.number
+    scan.add([35])
+    again.turn()
+    assert again.status is Status.ACQUIRING
+    last = scan.end(again)
+    assert last.metadata["status"] == "complete"
+    assert last.number > first.number
+    assert np.isfinite(results(scan.directory.path)["sinograms/global"]).all()
+
+
+def test_a_failed_run_goes_on_from_its_journal(scan: Scan) -> None:
+    scan.add(range(36))
+    follower = scan.follower()
+    follower.turn()
+    write_json(scan.directory.state, {**scan.stored(), "status": "failed"})
+    assert scan.end(scan.follower()).metadata["status"] == "complete"
+
+
+def test_a_final_result_is_not_made_twice(scan: Scan) -> None:
+    scan.add(range(36))
+    final = scan.end(scan.follower())
+    before = scan.directory.results.stat().st_mtime_ns
+    again = scan.follower()
+    again.turn()
+    again.turn()
+    assert scan.stored()["revision"] == final.number
+    assert scan.directory.results.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("frames", [0, 20])
+def test_abort_keeps_the_maps_and_is_final(scan: Scan, frames: int) -> None:
+    follower = scan.follower()
+    scan.add(range(frames))
+    follower.turn()
+    post_command(scan.directory.commands, "abort", {})
+    follower.turn()
+    assert scan.end(follower).metadata["status"] == "aborted"
+    scan.add(range(frames, 36))
+    follower.turn()
+    assert follower.status is Status.ABORTED
+
+
+def test_a_region_drawn_after_the_end_is_in_the_result(scan: Scan) -> None:
+    scan.add(range(36))
+    follower = scan.follower()
+    first = scan.end(follower)
+    post_command(scan.directory.commands, "regions", {"regions": [{"name": "peak", "range": [8.0, 9.0]}]})
+    last = scan.end(follower)
+    assert last.number > first.number
+    assert last.metadata["status"] == "complete"
+    width = np.count_nonzero((AXIS.centers >= 8) & (AXIS.centers < 9)) * AXIS.step
+    np.testing.assert_allclose(results(scan.directory.path)["sinograms/peak"], 10 * width, rtol=1e-5)
+
+
+def test_norms_do_not_depend_on_the_order_of_frames(scan: Scan) -> None:
+    """A pixel that one frame excludes lowers its norms; the scan's are those of a frame without."""
+    stores = []
+    for order in ([0, 1], [1, 0]):
+        store = scan.follower().pipeline.store
+        for n in order:
+            norms = np.full(BINS, 10 - n, dtype=np.float32)
+            row = FrameRow(slot=n, series="1", frame=n, monitor=None, received=0.0)
+            scan.journal.write(row, Pattern(sums=norms, norms=norms, variances=norms))
+            store.take(scan.journal, row)
+        stores.append(store.norms)
+    np.testing.assert_array_equal(stores[0], 10)
+    np.testing.assert_array_equal(stores[1], 10)
