@@ -68,9 +68,10 @@ def run(
     lock = prepare(directory, job.config)
     try:
         wait_for_ports(job.config)
+        write_resolved(job.config, directory.config)  # first: it makes the directory a run's
         directory.create()
-        write_resolved(job.config, directory.config)
         store_key(key, directory)
+        sweep(directory)
         if job.recording is not None:
             copy_commands(job.recording, directory)
         announce(addresses(job.config, key))
@@ -89,24 +90,21 @@ def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], N
     environment = {}
     if job.recording is not None:
         environment[REPLAY] = f"{job.recording.resolve()}|{job.speed or 'max'}"
-    supervisor = Supervisor(directory, names, lock, environment)
     # a live run that was incomplete waits for more; a recording that ended has no more to give
     before = last_revision(directory) if job.recording is None else -1
     stored_at: float | None = None
     try:
-        supervisor.start()
-        while not stop.wait(TICK):
-            supervisor.tend()
-            tick()
-            if job.once and read_status(directory).final and last_revision(directory) > before:
-                stored_at = stored_at or time.monotonic()
-                if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
-                    break
+        with Supervisor(directory, names, lock, environment) as supervisor:
+            while not stop.wait(TICK):
+                supervisor.tend()
+                tick()
+                if job.once and read_status(directory).final and last_revision(directory) > before:
+                    stored_at = stored_at or time.monotonic()
+                    if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
+                        break
     except BraggstreamError:
-        supervisor.stop()
         fail(directory)
         raise
-    supervisor.stop()
 
 
 def fail(directory: RunDirectory) -> None:
@@ -119,6 +117,12 @@ def fail(directory: RunDirectory) -> None:
     }
     if Status(state["status"]) not in CLOSED:
         write_json(directory.state, {**state, "status": advance(Status(state["status"]), Happening.FAILURE)})
+
+
+def sweep(directory: RunDirectory) -> None:
+    """Remove what a killed process had not moved into place; nobody else writes now."""
+    for path in directory.path.glob("*.partial"):
+        path.unlink()
 
 
 def is_published(directory: RunDirectory) -> bool:

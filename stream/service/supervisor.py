@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from typing import Self
 
 import structlog
 
@@ -41,26 +42,28 @@ class Child:
 class Supervisor:
     """The process set of one run directory.
 
-    The children hold the read end of a pipe whose write end only the supervisor has, and the lock's descriptor:
-    when the supervisor is killed they see end-of-file, and the directory stays locked until the last one is gone.
+    The processes start and end with a `with` block. They hold the read end of a pipe whose write end only the
+    supervisor has, and the lock's descriptor: when the supervisor is killed they see end-of-file, and the directory
+    stays locked until the last one is gone.
     """
 
     directory: RunDirectory
     names: tuple[str, ...]
     lock: int
     environment: dict[str, str]
-    _children: list[Child] = field(init=False)
+    children: list[Child] = field(init=False)
     _lifeline: tuple[int, int] = field(init=False)
 
     def __post_init__(self) -> None:
         """Nothing runs yet."""
-        self._children = [Child(name) for name in self.names]
+        self.children = [Child(name) for name in self.names]
         self._lifeline = os.pipe()
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Start every child."""
-        for child in self._children:
+        for child in self.children:
             self._spawn(child)
+        return self
 
     def tend(self) -> None:
         """Start dead children again.
@@ -70,18 +73,18 @@ class Supervisor:
         BraggstreamError
             when a child says that it never can run, or dies again and again.
         """
-        for child in self._children:
+        for child in self.children:
             if child.process is None:
                 if time.monotonic() >= child.restart_at:
                     self._spawn(child)
             elif child.process.poll() is not None:
                 self._bury(child, child.process.returncode)
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """End every child: SIGTERM, then, when DRAIN has passed, SIGKILL."""
         deadline = time.monotonic() + DRAIN
         for last in (False, True):
-            living = [c.process for c in self._children if c.process is not None and (c.name == LAST) is last]
+            living = [c.process for c in self.children if c.process is not None and (c.name == LAST) is last]
             for process in living:
                 process.terminate()
             for process in living:

@@ -38,7 +38,6 @@ def scanned(folder: Path, wavelength: float, seed: int, scan: dict[str, Any], **
                 {"name": "spinel", "cif": "lnmo-spinel"},
                 *({"name": name, "hump": hump(name, wavelength)} for name in HUMPS),
             ],
-            "classification": {"model": None},
         },
     )
     standard = ("--calibrant", "LaB6", "--image", "lab6.edf")
