@@ -54,6 +54,7 @@ class Ledger:
     connection: sqlite3.Connection
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     integrated: int = 0
+    _forgotten: list[tuple[int]] = field(default_factory=list)
     _rows: list[FrameRow] = field(default_factory=list)
     _events: list[tuple[float, str]] = field(default_factory=list)
     _headers: list[tuple[str, int | None, bytes | None]] = field(default_factory=list)
@@ -117,11 +118,12 @@ class Ledger:
         return self.integrated + sum(self.counts.values())
 
     def commit(self, **state: Any) -> None:
-        """Write rows, counts, events, headers and `state` (JSON values) in one transaction."""
+        """Write what has gathered, and `state` (JSON values), in one transaction."""
         cursor = self.connection.cursor()
         state["integrated"] = self.integrated
         try:
             cursor.execute("BEGIN IMMEDIATE")
+            cursor.executemany("DELETE FROM frames WHERE slot = ?", self._forgotten)
             cursor.executemany(
                 "INSERT INTO frames (slot, series, frame, monitored, monitor, received) VALUES (?, ?, ?, ?, ?, ?)",
                 [(r.slot, r.series, r.frame, r.monitor is not None, r.monitor, r.received) for r in self._rows],
@@ -139,13 +141,14 @@ class Ledger:
             cursor.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"the ledger cannot be written: {error}") from error
+        self._forgotten.clear()
         self._rows.clear()
         self._events.clear()
         self._headers.clear()
 
     def forget(self, slot: int) -> None:
         """Take back a row whose pattern the journal cannot give."""
-        self.connection.execute("DELETE FROM frames WHERE slot = ?", (slot,))
+        self._forgotten.append((slot,))
         self.integrated -= 1
 
     def frames(self) -> dict[int, FrameRow]:

@@ -362,7 +362,7 @@ def test_round_trip_of_the_resolved_config(folder: Path, changes: str) -> None:
     assert path.read_bytes() == first
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     sample=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     name=st.text("abcXYZ019._-", min_size=1, max_size=12).filter(lambda name: name not in {".", ".."}),

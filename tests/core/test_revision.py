@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,21 @@ def test_a_flipped_bit_is_found_or_harmless(tmp_path: Path, where: float, bit: i
     assert found.metadata == {"status": "acquiring", "n": 7, "revision": 7}
     for name, array in found.arrays.items():
         np.testing.assert_array_equal(array, revision(7).arrays[name])
+
+
+def test_the_header_of_each_array_is_guarded_too(tmp_path: Path) -> None:
+    """It holds dtype and shape; numpy reads no further than these say, and so may not come to the checksum."""
+    path = tmp_path / "revision.npz"
+    write_revision(path, revision(7))
+    data = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        starts = [data.index(b"\x93NUMPY", member.header_offset) for member in archive.infolist()]
+    assert len(starts) == 5
+    for start in starts:
+        for at in range(start, start + 70):
+            path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 7]) + data[at + 1 :])
+            with pytest.raises(StoreError):
+                read_revision(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x04K\x01.", b"\x93NUMPY\x01\x00" + b"x" * 200])

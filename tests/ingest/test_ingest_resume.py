@@ -158,6 +158,17 @@ def test_the_mask_of_the_header_outlives_the_process(tmp_path: Path, undisturbed
         assert differing(patterns(again.directory), undisturbed) == []
 
 
+def test_what_is_committed_is_recorded(tmp_path: Path) -> None:
+    bench = Bench.open(tmp_path)
+    for n, parts in enumerate(STREAM, start=1):
+        bench.send(parts)
+        bench.ingest.settle()
+        bench.ingest.commit()
+        recorded = [list(message.parts) for message in read_recording(bench.directory.path)]
+        assert recorded == (STREAM[:n] if n > 1 else [])  # the file begins with the first image
+    bench.kill()
+
+
 def test_messages_before_the_first_image_confuse_no_count(tmp_path: Path) -> None:
     """Nothing of them is on disk when the process is killed; the next file begins anew."""
     bench = Bench.open(tmp_path).send(v1_start(), [b"noise"])

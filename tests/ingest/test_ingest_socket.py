@@ -28,6 +28,7 @@ from stream.core.wire import decode, decompress
 from stream.ingest.journal import Journal
 from stream.ingest.ledger_reader import LedgerReader
 from stream.ingest.process import Replay, run_ingest
+from stream.ingest.recorded import read_recording
 
 EIGER = (
     "Detector: Eiger1M\nDistance: 0.1\nPoni1: 0.04\nPoni2: 0.03\nRot1: 0.01\nRot2: 0\nRot3: 0\nWavelength: 0.7e-10\n"
@@ -229,6 +230,9 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path, frames: bool, kills: in
             assert before.items() <= after.items() <= expected.items()
             counts = read_frames(directory, config)
             assert counts["integrated"] <= len(after)
+            if frames:  # whatever was journalled can be replayed
+                images_of = [decode(message.parts) for message in read_recording(directory.path)]
+                assert after.keys() <= {event.frame for event in images_of if isinstance(event, Image)}
             assert counts["received"] >= received
             before, received = after, counts["received"] - counts["in_flight"]
         stop.set()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream.core.errors import StoreError
 from stream.core.messages import Pattern
-from stream.ingest.journal import FIRST_SLOT, SLOT_HEADER, Journal
+from stream.ingest.journal import FILE_HEADER, FIRST_SLOT, SLOT_HEADER, Journal
 from stream.ingest.ledger import FrameRow
 
 SLOTS, BINS = 20, 33
@@ -93,7 +93,7 @@ def test_a_flipped_byte_anywhere_in_a_slot_is_found(tmp_path: Path, where: int, 
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(size=st.integers(0, FIRST_SLOT + SLOTS * (SLOT_HEADER.size + 12 * BINS) - 1))
+@given(size=st.just(0) | st.integers(FILE_HEADER.size, FIRST_SLOT + SLOTS * (SLOT_HEADER.size + 12 * BINS) - 1))
 def test_a_file_cut_short_keeps_what_is_whole(tmp_path: Path, size: int) -> None:
     path = tmp_path / "journal.bin"
     path.unlink(missing_ok=True)

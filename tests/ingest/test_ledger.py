@@ -53,7 +53,7 @@ class Books(RuleBasedStateMachine):
         self.received = 0
         self.committed: dict[str, Any] | None = None
 
-    @rule(count=st.integers(1, 4))
+    @rule(count=st.integers(1, 9))
     def receive(self, count: int) -> None:
         self.received += count
 
@@ -143,7 +143,7 @@ def ranges(frames: list[int]) -> list[list[int]]:
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
+TestBooks.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 
 
 def test_before_there_is_a_file_everything_is_missing(tmp_path: Path) -> None:
@@ -199,6 +199,23 @@ def test_each_row_is_seen_once(tmp_path: Path) -> None:
     ledger.add(frame_row(7))  # a new row, which a follower takes again
     ledger.commit()
     assert [row.slot for row in reader.rows(last)] == [7]
+    ledger.close()
+
+
+def test_a_reader_notices_a_row_that_was_taken_back(tmp_path: Path) -> None:
+    ledger, reader = Ledger.open(tmp_path / "ledger.sqlite"), LedgerReader(tmp_path / "ledger.sqlite", GRID)
+    for slot in (0, 1, 2):
+        ledger.add(frame_row(slot))
+    ledger.commit(received=3)
+    assert reader.snapshot().frames["integrated"] == 3
+    ledger.forget(1)
+    assert reader.snapshot().frames["integrated"] == 3
+    ledger.commit(received=2)
+    frames = reader.snapshot().frames
+    assert (frames["integrated"], frames["received"], frames["in_flight"]) == (2, 2, 0)
+    assert [frame for frame in range(GRID.size) if GRID.slot(frame) in {0, 2}] == [
+        n for n in range(GRID.size) if not any(first <= n <= last for first, last in frames["missing_ranges"])
+    ]
     ledger.close()
 
 

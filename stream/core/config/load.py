@@ -138,7 +138,8 @@ def with_absolute_paths(config: Config, folder: Path) -> Config:
 
 def write_resolved(config: Config, path: Path) -> None:
     """Write the config with every default and absolute path."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    # as ASCII: what PyYAML writes as Unicode it does not always read back (a next-line character is folded)
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     replace_file(path, lambda file: file.write(text.encode()))
 
 
