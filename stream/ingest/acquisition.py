@@ -20,15 +20,16 @@ STRAGGLERS = 2.0  # seconds that an end message waits for late frames
 class Acquisition:
     """The phase of the run, and what moves it: end messages, silence, a full grid, a person's word.
 
-    Silence ends only a series that is open: a stray message before the first one starts no clock.
+    Silence ends only a series that is open: a stray message before the first one starts no clock. given_up is why
+    frames are no longer wanted, None while they are.
     """
 
     idle_timeout: float
     phase: Phase = "waiting"
     series: Series = field(default_factory=Series)
+    given_up: str | None = None
     _heard: float | None = None  # the last message; None while silence means nothing
     _over_at: float | None = None  # when the stragglers of an ended series have had their time
-    _finished: bool = False  # a person said so: only a new series goes on
 
     def resume(self, state: Mapping[str, Any], now: float) -> None:
         """Go on from the state that an earlier process left; the clocks start anew."""
@@ -44,7 +45,7 @@ class Acquisition:
 
     def start(self, event: SeriesStart) -> str | None:
         """A series begins; returns what a person should know, if anything."""
-        self._over_at, self._finished = None, False
+        self._over_at = self.given_up = None
         return self.series.start(event)
 
     def end(self, event: SeriesEnd, now: float) -> str | None:
@@ -56,15 +57,13 @@ class Acquisition:
 
     def frame(self, now: float) -> None:
         """A frame was integrated; a late one takes an ended run up again, for as long as stragglers have."""
-        if self._finished:
-            return
         self.phase = "acquiring"
         if self.series.ended and self._over_at is None:
             self._over_at = now + STRAGGLERS
 
-    def finish(self) -> None:
-        """A person ends the acquisition."""
-        self._finished = True
+    def finish(self, why: str) -> None:
+        """A person ends the acquisition: what else comes of the series is not wanted."""
+        self.given_up = why
         self._close()
 
     def watch(self, now: float, *, full: bool, exhausted: bool) -> str | None:

@@ -32,6 +32,8 @@ COMMIT_ROWS = 64
 COMMIT_EVERY = 0.1
 HEARTBEAT = 1.0  # seconds between commits while nothing happens
 RATE_EVERY = 1.0
+GIVEN_UP = {"finish": "finished", "abort": "aborted"}
+"""Commands after which a series' frames are dropped, and the reason that the ledger gives."""
 POLL = 0.05
 POLL_BUSY = 0.002  # while threads work on messages
 
@@ -127,6 +129,9 @@ class Ingest:
             if row.slot in self.taken:
                 self.ledger.duplicate()
                 continue
+            if self.acquisition.given_up is not None:
+                self.ledger.drop(self.acquisition.given_up)
+                continue
             self.taken.add(row.slot)
             self._batch.append((row, pattern))
             self._oldest = message.since if self._oldest is None else self._oldest
@@ -140,8 +145,8 @@ class Ingest:
         self._due = now + COMMIT_EVERY
         for command in read_commands(self.directory.commands, self.command):
             self.command = command.number
-            if command.kind in {"finish", "abort"}:
-                self.acquisition.finish()
+            if command.kind in GIVEN_UP:
+                self.acquisition.finish(GIVEN_UP[command.kind])
         at, progress = self._committed
         if self._progress() != progress or now - at >= HEARTBEAT:
             self.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -73,7 +74,8 @@ def open_ingest(directory: RunDirectory, config: Config, *, sent_again: bool) ->
         where the disk is full, or what is there belongs to another scan.
     """
     ledger = Ledger.open(directory.ledger)
-    files = fingerprints(config, ledger.state().get("files", {}))
+    before = ledger.state()
+    files = fingerprints(config, before.get("files", {}))
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
@@ -97,6 +99,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, sent_again: bool) ->
         window_bytes=config.detector.queue_bytes // 2,
     )
     ledger.commit(
+        started=before.get("started", time.time()),
         files=files,
         axis=integrate.axis.as_dict(),
         background=None if background is None else load_background(background, integrate).tolist(),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.bench import Bench, scan_messages, v1, v1_end, v1_start
 
-from stream.core.commands import post_command
+from stream.core.commands import Kind, post_command
 from stream.ingest.acquisition import STRAGGLERS
 
 IDLE = 30.0
@@ -123,17 +123,20 @@ def test_an_exhausted_recording_ends_at_once(bench: Bench) -> None:
     assert bench.turn(exhausted=True) == "ended"
 
 
-@pytest.mark.parametrize("kind", ["finish", "abort"])
-def test_a_person_ends_it(bench: Bench, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "reason"), [("finish", "finished"), ("abort", "aborted")])
+def test_a_person_ends_it(bench: Bench, kind: Kind, reason: str) -> None:
+    """The detector does not know: what it still sends is dropped, until it begins a new series."""
     bench.send(v1_start(), v1(0))
     bench.turn()
-    post_command(bench.directory.commands, kind, {})  # type: ignore[arg-type]
+    post_command(bench.directory.commands, kind, {})
     assert bench.turn(0.2) == "ended"
-    bench.send(v1(1))  # the detector does not know: its frames are taken, and the end stays
+    bench.send(v1(1), v1(0), [b"noise"])
     assert bench.turn() == "ended"
-    assert bench.counts == {"received": 2, "integrated": 2}
-    bench.send(v1_start(2), v1(2, 2))
+    counts = {"received": 4, "integrated": 1, "duplicate": 1, "rejected": {"not-decodable": 1}, "dropped": {reason: 1}}
+    assert bench.counts == counts
+    bench.send(v1_start(2), v1(1, 2))
     assert bench.turn() == "acquiring"
+    assert bench.counts == counts | {"received": 5, "integrated": 2}
 
 
 def test_other_commands_end_nothing(bench: Bench) -> None:

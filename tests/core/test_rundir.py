@@ -1,0 +1,42 @@
+"""The run directory: one place for every file, and no run where there is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.bench import write_config
+
+from stream.core.config import write_resolved
+from stream.core.errors import ConfigError, RunDirectoryError
+from stream.core.rundir import RunDirectory
+
+
+def test_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    names = [name for name in vars(RunDirectory) if isinstance(vars(RunDirectory)[name], property)]
+    places = [getattr(directory, name) for name in names]
+    assert len(set(places)) == len(places)
+    assert all(place.parent == directory.path for place in places)
+
+
+def test_creating_it_again_changes_nothing(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "a" / "run")
+    directory.create()
+    (directory.commands / "000001.json").write_text("{}")
+    directory.create()
+    assert sorted(path.name for path in directory.path.iterdir()) == ["commands", "logs", "recording"]
+    assert (directory.commands / "000001.json").read_text() == "{}"
+
+
+def test_the_config_of_a_run(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    with pytest.raises(RunDirectoryError, match=r"is not a run directory: it has no config\.yaml") as caught:
+        directory.read_config()
+    assert caught.value.exit_code == 2
+    config = write_config(tmp_path)
+    write_resolved(config, directory.config)
+    assert directory.read_config() == config
+    config.detector.geometry.unlink()
+    with pytest.raises(ConfigError, match=r"detector\.geometry .* there is no such file"):
+        directory.read_config()
