@@ -20,7 +20,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger_reader import LedgerReader
 
-POLL = 0.05
+POLL = 0.05  # seconds between two turns
 RESTING = 10  # updates without a new frame before the live volume rests
 
 log = structlog.get_logger()
@@ -59,9 +59,8 @@ class Follower:
     def run(self, stop: threading.Event) -> None:
         """One turn after another."""
         self.resume()
-        while not stop.is_set():
+        while not stop.wait(POLL):
             self.turn()
-            stop.wait(POLL if time.monotonic() < self._due or self._idle > RESTING else 0.0)
 
     def turn(self) -> None:
         """Take what is new; update the maps when they are due; finish when the acquisition has ended."""
@@ -75,7 +74,7 @@ class Follower:
             return
         if phase == "ended" and not grown:
             self._finish()
-        elif time.monotonic() >= self._due and self.pipeline.frames:
+        elif time.monotonic() >= self._due and self.pipeline.frames and self._idle <= RESTING:
             self._update()
 
     def _take(self) -> bool:
@@ -90,8 +89,6 @@ class Follower:
         return True
 
     def _update(self) -> None:
-        if self._idle > RESTING:
-            return
         self._idle += 1
         begun = time.monotonic()
         self._due = begun + self.config.reconstruction.update_every

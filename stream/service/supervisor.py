@@ -20,7 +20,7 @@ BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 FLAPPING = 8  # deaths of a child in a row, none of which lived for LONG, that end the run
 LONG = 60.0  # seconds
 OUTSIDE = frozenset({-signal.SIGKILL, -signal.SIGTERM})  # ended by somebody, not by a fault of its own
-DRAIN = 3.5  # seconds that the children have to end by themselves
+DRAIN = 3.0  # seconds that the children have to end by themselves
 LAST = "tiled"  # publish brings the newest state there before it ends
 
 log = structlog.get_logger()

@@ -68,6 +68,13 @@ def check(found: dict[str, Any], truth: dict[str, Any]) -> None:
     strain = np.nanmedian(found["maps/strain_layered"][particles])
     assert strain == pytest.approx(np.nanmedian(truth["strain_layered"][particles]), rel=0.1)
     assert np.isfinite(found["maps/strain_layered"][particles]).mean() > 0.9
+    inside = truth["class_index"] >= 0
+    assert found["maps/class_index"].dtype == np.int8
+    assert (found["maps/class_index"][~inside] == -1).all()
+    assert (found["maps/class_index"][inside] == truth["class_index"][inside]).mean() > 0.8
+    likely = np.moveaxis(found["maps/class_probability"], 1, -1)
+    assert likely.shape == (*inside.shape, 5)
+    assert (likely[inside].sum(axis=-1) < 1 + 1e-5).all()  # the rest is for what no class knows
     cell = np.nanmedian(found["maps/a_layered"][particles] / truth["a_layered"][particles])
     assert cell == pytest.approx(1, abs=1e-4)
 

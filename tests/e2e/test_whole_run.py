@@ -80,7 +80,7 @@ def test_tiled_shows_the_scan_while_it_runs(
     for path, shape in {**SHAPES, "volume": (1, N, N, BINS)}.items():
         array = tree[path]
         assert array.shape == shape
-        assert tuple(array.dims) == DIMS.get(path) or DIMS[path.partition("/")[0]]
+        assert tuple(array.dims) == DIMS.get(path, DIMS.get(path.partition("/")[0])), path
         assert array.dtype == np.dtype("f8" if path in {"radial", "sum_pattern"} else "f4"), path
         np.testing.assert_array_equal(array.read(), stored[path], err_msg=path)
     live, planes = tree["live"], tree["live"].metadata["maps"]
