@@ -56,7 +56,7 @@ def die_in(bench: Bench, step: str) -> None:
 STEPS = ["nothing", "recording", "half the journal", "a torn slot", "journal", "ledger"]
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_killed_anywhere_with_a_sender_that_knows_what_arrived(
     tmp_path: Path, undisturbed: dict[int, bytes], seed: int
 ) -> None:
@@ -202,7 +202,7 @@ def test_a_recording_of_many_starts_replays_to_the_same_counts(tmp_path: Path, u
 
 
 @pytest.mark.parametrize("frames", [True, False])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", ["nothing", "half the journal", "ledger"])
 def test_a_replay_that_was_killed_goes_on_where_it_was(
     tmp_path: Path, undisturbed: dict[int, bytes], step: str, frames: bool
 ) -> None:

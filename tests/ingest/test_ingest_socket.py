@@ -82,13 +82,13 @@ def ingesting(directory: RunDirectory, replay: Replay | None = None) -> Iterator
         raise errors[0]
 
 
-def wait_for(directory: RunDirectory, config: Config, phase: str, seconds: float = 30.0, frames: int = 0) -> float:
-    """Wait for the phase (and a number of frames); how long it took."""
+def wait_for(directory: RunDirectory, config: Config, phase: str, seconds: float = 60.0, frames: int = 0) -> None:
+    """Wait for the phase and a number of frames."""
     reader, begun = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan)), time.monotonic()
     while time.monotonic() - begun < seconds:
         snapshot = reader.snapshot()
         if snapshot.state["phase"] == phase and snapshot.frames["integrated"] >= frames:
-            return time.monotonic() - begun
+            return
         time.sleep(0.02)
     raise AssertionError(f"not {phase} within {seconds} s: {snapshot.state} {snapshot.frames}")
 
@@ -110,9 +110,7 @@ def test_the_recorded_eiger_stream(recordings: Path, tmp_path: Path, end: bool) 
         with ingesting(directory):
             for parts in messages if end else messages[:-1]:
                 socket.send_multipart(parts)
-            wait_for(directory, config, "acquiring", frames=9)
-            waited = wait_for(directory, config, "ended")
-            assert waited > 1.0  # stragglers, or silence
+            wait_for(directory, config, "ended")
     frames = read_frames(directory, config)
     assert (frames["received"], frames["integrated"], frames["missing_ranges"]) == (9, 9, [[9, 14]])
     reader = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan))
@@ -198,8 +196,7 @@ def send_for_ever(socket: zmq.Socket[bytes], stream: list[list[bytes]], stop: th
             time.sleep(0.001)
 
 
-@pytest.mark.parametrize(("frames", "kills"), [(True, 2), (False, 1)], ids=["recording", "no-recording"])
-def test_killed_while_the_sender_goes_on(tmp_path: Path, frames: bool, kills: int) -> None:
+def test_killed_while_the_sender_goes_on(tmp_path: Path) -> None:
     scan = {"angles": {"start": 0, "step": 9, "count": 20}, "positions": {"count": FRAMES // 20}}
     images = [v1(n) for n in range(FRAMES)]
     (tmp_path / "undisturbed").mkdir()
@@ -212,15 +209,13 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path, frames: bool, kills: in
         return subprocess.Popen([sys.executable, "-c", CHILD, str(directory.path)], stdout=subprocess.DEVNULL)
 
     with pusher() as (socket, endpoint):
-        directory, config = prepare(
-            tmp_path, endpoint, detector={"queue_bytes": 1 << 20}, scan=scan, recording={"frames": frames}
-        )
+        directory, config = prepare(tmp_path, endpoint, detector={"queue_bytes": 1 << 20}, scan=scan)
         stop = threading.Event()
         sender = threading.Thread(target=send_for_ever, args=(socket, [v1_start(), *images[: FRAMES // 2]], stop))
         sender.start()
         before: dict[int, bytes] = {}
         received = 0
-        for kill in range(kills):
+        for kill in range(2):
             child = start()
             wait_for(directory, config, "acquiring", frames=len(before) + 20)
             time.sleep(random.Random(kill).uniform(0.0, 0.15))
@@ -230,9 +225,8 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path, frames: bool, kills: in
             assert before.items() <= after.items() <= expected.items()
             counts = read_frames(directory, config)
             assert counts["integrated"] <= len(after)
-            if frames:  # whatever was journalled can be replayed
-                images_of = [decode(message.parts) for message in read_recording(directory.path)]
-                assert after.keys() <= {event.frame for event in images_of if isinstance(event, Image)}
+            recorded = [decode(message.parts) for message in read_recording(directory.path)]
+            assert after.keys() <= {event.frame for event in recorded if isinstance(event, Image)}
             assert counts["received"] >= received
             before, received = after, counts["received"] - counts["in_flight"]
         stop.set()
@@ -242,7 +236,7 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path, frames: bool, kills: in
             socket.send_multipart(parts)
         wait_for(directory, config, "ended", frames=FRAMES)
         child.terminate()
-        assert child.wait(5) == 0
+        assert child.wait(10) == 0
     assert patterns(directory) == expected
     counts = read_frames(directory, config)
     assert (counts["integrated"], counts["missing"], counts["rejected"], counts["in_flight"]) == (FRAMES, 0, {}, 0)

@@ -143,7 +143,7 @@ def ranges(frames: list[int]) -> list[list[int]]:
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
+TestBooks.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 
 
 def test_before_there_is_a_file_everything_is_missing(tmp_path: Path) -> None:
