@@ -19,7 +19,7 @@ from stream.core.config import ReconstructionConfig
 
 QUIETEST = 1e-3  # of a voxel's mean variance: a bin that caught no count is not known exactly
 MOVED = 0.1  # steps: a smaller change of the axis does not restart the live reconstruction
-GROWN = 1.1  # times the rays of the last look for the axis, before the next: looking takes longer than an update
+GROWN = 1.2  # times the rays of the last look for the axis, before the next: looking takes longer than an update
 
 log = structlog.get_logger()
 

@@ -82,3 +82,15 @@ def test_killed_children_are_started_again(
         assert command.wait() == 0, command.err
     assert "0 missing" in command.out.splitlines()[-1]
     assert_identical(plain_run.arrays, results(site.folder / "run"))
+
+
+def test_an_incomplete_run_is_reopened_by_the_same_command(site: Site, stream: Stream, plain_run: PlainRun) -> None:
+    with Sender(site.endpoint) as sender:
+        sender.send([stream.start, *stream.images[:100], stream.end])
+        first = site.run()
+        assert first.wait() == 3, first.err
+        assert "incomplete: 100 of 144 frames integrated, 44 missing" in first.out
+        second = site.run()
+        sender.send([stream.start, *stream.images[100:], stream.end])
+        assert second.wait() == 0, second.err
+    assert_identical(plain_run.arrays, results(site.folder / "run"))
