@@ -56,7 +56,7 @@ def read_tree(container: Any) -> dict[str, Any]:
 def test_tiled_shows_the_scan_while_it_runs(
     site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command], tiled: Callable[[], Any]
 ) -> None:
-    with Sender(site.endpoint, rate=25) as sender:
+    with Sender(site.endpoint, rate=40) as sender:
         command = site.run(once=False)
         commands.append(command)
         sender.send(stream.whole[:80])
