@@ -39,8 +39,10 @@ class Preview:
 
 def reduce_frame(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """The frame with at most 512 pixels a side: float32, NaN where nothing is valid; and its figures."""
-    saturated = image >= np.iinfo(image.dtype).max - 1
-    invalid = mask | saturated
+    largest = np.iinfo(image.dtype).max
+    masked = mask | (image == largest)  # all ones is no count: a gap, or a pixel that the detector masks
+    saturated = (image == largest - 1) & ~masked
+    invalid = masked | saturated
     factor = -(-max(image.shape) // MAX_SIDE)
     rows, columns = (-(-side // factor) for side in image.shape)
     padded = np.full((rows * factor, columns * factor), -1.0, dtype=np.float32)
@@ -52,6 +54,6 @@ def reduce_frame(image: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> dict[s
         "image": reduced,
         "factor": factor,
         "maximum": maximum if maximum >= 0 else np.nan,
-        "saturated": int((saturated & ~mask).sum()),
-        "masked": int(mask.sum()),
+        "saturated": int(saturated.sum()),
+        "masked": int(masked.sum()),
     }
