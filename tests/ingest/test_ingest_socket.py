@@ -217,7 +217,7 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path) -> None:
         received = 0
         for kill in range(2):
             child = start()
-            wait_for(directory, config, "acquiring", frames=len(before) + 20)
+            wait_for(directory, config, "acquiring", frames=min(len(before) + 20, FRAMES // 2))  # only half is sent
             time.sleep(random.Random(kill).uniform(0.0, 0.15))
             child.send_signal(signal.SIGKILL)
             child.wait()
@@ -236,7 +236,7 @@ def test_killed_while_the_sender_goes_on(tmp_path: Path) -> None:
             socket.send_multipart(parts)
         wait_for(directory, config, "ended", frames=FRAMES)
         child.terminate()
-        assert child.wait(10) == 0
+        assert child.wait(30) == 0
     assert patterns(directory) == expected
     counts = read_frames(directory, config)
     assert (counts["integrated"], counts["missing"], counts["rejected"], counts["in_flight"]) == (FRAMES, 0, {}, 0)
