@@ -43,10 +43,13 @@ class SeriesStart:
 
     settings holds the detector's own configuration with its own keys (empty where it sent none), appendix
     what the control system attached: a mapping when it parses as one. Wavelength is in Å, pixel sizes in m,
-    shape is (rows, columns); each is None where the header does not tell.
+    shape is (rows, columns); each is None where the header does not tell. number is the detector's own count of
+    its series, message that of its messages; None where it keeps none.
     """
 
     series: str
+    number: int | None = None
+    message: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     appendix: Mapping[str, Any] | str | bytes | None = None
     channels: tuple[str, ...] = ()
@@ -61,11 +64,13 @@ class SeriesStart:
 class Image:
     """One exposure. channels maps a threshold's name to its pixels; V1 has the one channel ``""``.
 
-    real_time is the live exposure in seconds, None where it is not told.
+    real_time is the live exposure in seconds, None where it is not told; number and message as in `SeriesStart`.
     """
 
     series: str
     frame: int
+    number: int | None = None
+    message: int | None = None
     channels: Mapping[str, EncodedArray]
     real_time: float | None = None
     appendix: Mapping[str, Any] | str | bytes | None = None
@@ -76,9 +81,37 @@ class SeriesEnd:
     """A detector series is over."""
 
     series: str
+    number: int | None = None
+    message: int | None = None
 
 
 Event = SeriesStart | Image | SeriesEnd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Armed:
+    """A monitor or encoder begins a series of readings; message is its own count of its messages."""
+
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """Rows of a monitor or encoder: values[key] has shape (rows,), and row k belongs to frame first + k."""
+
+    first: int
+    values: Mapping[str, npt.NDArray[np.float64]]
+    message: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disarmed:
+    """A monitor's series of readings is over."""
+
+    message: int | None = None
+
+
+MonitorEvent = Armed | Readings | Disarmed
 
 
 class Decoder(Protocol):

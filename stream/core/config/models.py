@@ -21,7 +21,7 @@ from pydantic import (
 
 from stream.core.axis import Unit
 from stream.core.config.base import Name, Section, only
-from stream.core.config.scan import ScanConfig
+from stream.core.config.scan import AxisName, ScanConfig
 
 RESERVED = (
     *("global", "coverage", "density", "transmission", "parallax_strain", "parallax_cell"),
@@ -76,6 +76,37 @@ class DetectorConfig(Section):
         if value is None and info.data.get("format") != "array-1":
             raise ValueError("null, the first frame seen, needs format: array-1")
         return value
+
+
+class Column(Section):
+    """A column of an encoder stream; scale · reading + offset is in the units of the grid."""
+
+    column: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class MonitorStream(Section):
+    """A stream of readings beside the frames, joined to them by frame number.
+
+    key is the reading that is the incident intensity, null where it has none; axes says which columns tell where a
+    frame lies (scan.index: pcap), by default those called slice, angle and position.
+    """
+
+    endpoint: Endpoint
+    format: Literal["maxiv-albaem", "maxiv-pcap"]
+    key: str | None = None
+    socket: Literal["sub", "pull"] = "sub"
+    bind: bool = False
+    first_frame: int = 0
+    axes: dict[AxisName, Column] = Field(default={})
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _plain_name(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {axis: {"column": column} if isinstance(column, str) else column for axis, column in value.items()}
 
 
 class Background(Section):
@@ -227,7 +258,7 @@ class Config(Section):
 
     scan: ScanConfig
     detector: DetectorConfig
-    monitors: Annotated[list[dict[str, Any]], only([])] = Field(default=[])
+    monitors: list[MonitorStream] = Field(default=[])
     fluorescence: Annotated[dict[str, Any] | None, only(None)] = None
     bluesky: BlueskyConfig = BlueskyConfig()
     integration: IntegrationConfig = IntegrationConfig()
@@ -256,6 +287,31 @@ class Config(Section):
         if self.strain.phase is not None and self.strain.phase not in crystalline:
             raise ValueError(f"strain.phase is {self.strain.phase!r}: there is no such crystalline phase in phases")
         return self
+
+    @model_validator(mode="after")
+    def _one_incident_intensity(self) -> Config:
+        keys = [stream.key for stream in self.monitors if stream.key is not None]
+        keys += [self.detector.monitor] if self.detector.monitor is not None else []
+        if len(keys) > 1:
+            raise ValueError(
+                f"monitors and detector.monitor: {keys[0]!r} and {keys[1]!r} are both incident intensities"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_encoder(self) -> Config:
+        found = len(self.encoders)
+        if self.scan.index == "pcap" and found != 1:
+            raise ValueError(
+                f"scan.index is 'pcap': one of monitors must be the encoders' (maxiv-pcap, with axes), {found} are"
+            )
+        return self
+
+    @property
+    def encoders(self) -> list[MonitorStream]:
+        """Streams that tell positions: those whose axes are named, else those that could have them."""
+        streams = [stream for stream in self.monitors if stream.format == "maxiv-pcap"]
+        return [stream for stream in streams if stream.axes] or streams
 
     @model_validator(mode="after")
     def _ports(self) -> Config:

@@ -81,8 +81,8 @@ class ScanConfig(Section):
     slices: Steps = Steps(count=1)
     order: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
     snake: bool = False
-    series: Annotated[Literal["scan", "slice", "line"], only("scan")] = "scan"
-    index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order")] = "order"
+    series: Literal["scan", "slice", "line"] = "scan"
+    index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order", "appendix", "pcap")] = "order"
 
     @field_validator("order")
     @classmethod
@@ -96,4 +96,6 @@ class ScanConfig(Section):
         points = self.angles.size * self.positions.count * self.slices.count
         if points > MAX_POINTS:
             raise ValueError(f"the grid of slices, angles and positions has {points} points, more than {MAX_POINTS}")
+        if self.series == "slice" and self.order[0] != "slice":
+            raise ValueError(f"series is 'slice', but order is {list(self.order)}: slice must be the slowest axis")
         return self
