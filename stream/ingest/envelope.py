@@ -16,9 +16,11 @@ import numpy as np
 from stream.core.messages import Parts
 
 
-def seal(parts: Parts, received: float) -> int:
-    """CRC-32 over the time of reception (Unix seconds), the lengths of the parts and their bytes."""
+def seal(parts: Parts, received: float, stream: int = 0) -> int:
+    """CRC-32 over the time of reception (Unix seconds), the lengths of the parts, their bytes, and a stream not 0."""
     crc = zlib.crc32(struct.pack("<d", received) + _pack_lengths([len(part) for part in parts]))
+    if stream:
+        crc = zlib.crc32(struct.pack("<i", stream), crc)
     for part in parts:
         crc = zlib.crc32(part, crc)
     return crc

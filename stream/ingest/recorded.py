@@ -18,17 +18,22 @@ from stream.core.messages import Image, Parts
 from stream.core.wire import decode
 from stream.ingest import detector_files, dumps
 from stream.ingest.envelope import seal, unpack
-from stream.ingest.recording import BYTES, FRAMES, INDEX, ROW, Kind
+from stream.ingest.recording import BYTES, FRAMES, INDEX, ROW, Kind, stream_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedMessage:
-    """One message as it was received; `received` in Unix seconds, None where the file does not tell."""
+    """One message as it was received.
+
+    received is in Unix seconds, None where the file does not tell; index counts the messages of the file; stream 0 is
+    the detector, n + 1 the config's ``monitors[n]``.
+    """
 
     parts: Parts
     received: float | None
     file: str
     index: int
+    stream: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +134,10 @@ def _read_file(path: Path, skip: int) -> Generator[RecordedMessage, None, int]:
         for index, row in islice(enumerate(rows), skip, None):
             with _reading(path, f"message {index} "):
                 parts = source.message(row)
-            if seal(parts, float(row["received"])) != row["crc32"]:
+            received, stream = float(row["received"]), stream_of(int(row["kind"]))
+            if seal(parts, received, stream) != row["crc32"]:
                 raise StoreError(f"{path}: message {index} is damaged, it does not match its checksum")
-            yield RecordedMessage(parts=parts, received=float(row["received"]), file=path.name, index=index)
+            yield RecordedMessage(parts=parts, received=received, file=path.name, index=index, stream=stream)
         return max(0, skip - len(rows))
 
 

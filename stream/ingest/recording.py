@@ -25,7 +25,7 @@ import hdf5plugin
 import numpy as np
 
 from stream.core.errors import StoreError
-from stream.core.messages import EncodedArray, Event, Image, Parts, SeriesEnd, SeriesStart
+from stream.core.messages import EncodedArray, Event, Image, MonitorEvent, Parts, SeriesEnd, SeriesStart
 from stream.ingest.envelope import find_blob, pack, seal
 
 FRAMES, BYTES, INDEX = "entry/data/frames", "entry/messages/bytes", "entry/messages/index"
@@ -49,12 +49,18 @@ _ROWS_CHUNK = 1024
 
 
 class Kind(IntEnum):
-    """What a message was decoded to."""
+    """What a message of the detector was decoded to; stream n > 0 is kept as ``MONITOR + n - 1``."""
 
     UNDECODABLE = 0
     START = 1
     IMAGE = 2
     END = 3
+    MONITOR = 16
+
+
+def stream_of(kind: int) -> int:
+    """The stream that a message of this kind came from."""
+    return max(0, kind - Kind.MONITOR + 1)
 
 
 _KINDS: dict[type, Kind] = {SeriesStart: Kind.START, Image: Kind.IMAGE, SeriesEnd: Kind.END}
@@ -98,8 +104,17 @@ class Recording:
         with self._writing():
             self.path.touch(exist_ok=False)
 
-    def append(self, parts: Parts, event: Event | None, received: float) -> int:
-        """Record one message, None for its event where it could not be decoded; its index in this file is returned.
+    def append(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> int:
+        """Record one message; its index in this file is returned.
+
+        Parameters
+        ----------
+        event
+            what it was decoded to, None where it could not be.
+        received
+            in Unix seconds.
+        stream
+            0 is the detector, n + 1 the config's ``monitors[n]``.
 
         Raises
         ------
@@ -113,7 +128,7 @@ class Recording:
             if self._file is None and (pixels is not None or self._buffered > self._pending_bytes):
                 self._file = self._create(pixels)
             frame, cut, size = self._store_frame(parts, pixels)
-            kind = _KINDS.get(type(event), Kind.UNDECODABLE)
+            kind = Kind.MONITOR + stream - 1 if stream else _KINDS.get(type(event), Kind.UNDECODABLE)
             self._buffer(parts, kind, frame, cut, size, received)
             if self._file is not None and self._buffered > _BUFFER:
                 self._write_buffer(self._file)
@@ -190,9 +205,9 @@ class Recording:
         self._frame_count += 1
         return row, cut, len(pixels.data)
 
-    def _buffer(self, parts: Parts, kind: Kind, frame: int, cut: int, size: int, received: float) -> None:
-        envelope = pack(parts, cut, size)
-        self._rows.append((self._offset, len(envelope), kind, seal(parts, received), frame, cut, size, received))
+    def _buffer(self, parts: Parts, kind: int, frame: int, cut: int, size: int, received: float) -> None:
+        envelope, crc = pack(parts, cut, size), seal(parts, received, stream_of(kind))
+        self._rows.append((self._offset, len(envelope), kind, crc, frame, cut, size, received))
         self._bytes.append(envelope)
         self._offset += len(envelope)
         self._buffered += len(envelope)
@@ -206,7 +221,7 @@ class Recording:
         file.flush()
 
 
-def _pixels(event: Event | None, shape: tuple[int, int]) -> EncodedArray | None:
+def _pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> EncodedArray | None:
     """The pixels of an image, where it has one channel and its bytes can be a chunk of frames as they are."""
     if not isinstance(event, Image) or len(event.channels) != 1:
         return None

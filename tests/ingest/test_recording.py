@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.core.errors import MessageError, RunDirectoryError, StoreError
-from stream.core.messages import Event, Image, Parts
+from stream.core.messages import Armed, Event, Image, Parts, Readings
 from stream.core.wire import decode, decompress
 from stream.ingest.envelope import find_blob, pack, unpack
 from stream.ingest.recorded import read_recording, recording_summary
@@ -122,6 +122,20 @@ def test_strange_messages_are_kept_whole(tmp_path: Path) -> None:
     assert [list(message.parts) for message in read_recording(path)] == messages
     (summary,) = recording_summary(path)
     assert (summary.shape, summary.dtype, summary.messages) == ((1, 3, 4), "uint16", len(messages))
+
+
+def test_monitors_lie_between_the_detectors_messages(tmp_path: Path) -> None:
+    pixels = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    readings = Readings(first=0, values={"i0": np.ones(2)})
+    told = [([b"armed"], Armed(), 2), (v1_image(pixels), None, 0), ([b"rows"], readings, 1), ([b"junk"], None, 3)]
+    recording = Recording(tmp_path, (3, 4))
+    for n, (parts, event, stream) in enumerate(told):
+        recording.append(parts, event if stream else event_of(parts), 1.0 + n, stream)
+    recording.close()
+    back = [(list(message.parts), message.received, message.stream) for message in read_recording(tmp_path)]
+    assert back == [(parts, 1.0 + n, stream) for n, (parts, _, stream) in enumerate(told)]
+    (summary,) = recording_summary(tmp_path)
+    assert (summary.messages, summary.images, summary.shape) == (4, 1, (1, 3, 4))
 
 
 def test_parts_may_be_views(recordings: Path, tmp_path: Path) -> None:
