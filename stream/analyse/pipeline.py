@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.analyse.results import write_results
+from stream.analyse.results import Result, write_results
 from stream.analyse.statistics import class_statistics
 from stream.analyse.store import PatternStore, mapped, window
 from stream.analyse.tomograph import Tomograph
@@ -23,6 +23,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow
+from stream.ingest.ledger_reader import LedgerRecord
 
 Arrays = dict[str, npt.NDArray[Any]]
 Maps = tuple[Arrays, dict[str, Any]]
@@ -92,8 +93,11 @@ class Pipeline:
             self.planes[s] = self._read(s, budget / len(changed))
         return self._maps(self.trace[-500:])
 
-    def finish(self) -> Maps:
-        """The final result: every slice from zero, from the complete, sorted set; stored in results.nxs."""
+    def finish(self, record: LedgerRecord) -> Maps:
+        """The final result: every slice from zero, from the complete, sorted set; stored in results.nxs.
+
+        record is the ledger's, of the commit that brought the last frame taken or a later one.
+        """
         self.tomograph.settle()
         self.reader.settle()
         traces = []
@@ -104,7 +108,10 @@ class Pipeline:
             self.planes[s] = self._read(s, None)
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
-        write_results(self.directory.results, self.config, self.store, self.volume, arrays, told)
+        result = Result(
+            config=self.config, store=self.store, volume=self.volume, arrays=arrays, told=told, record=record
+        )
+        write_results(self.directory.results, result)
         return arrays, told
 
     def _blank(self, shape: tuple[int, int]) -> Arrays:

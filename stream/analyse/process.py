@@ -96,10 +96,13 @@ class Follower:
         log.info("analyse.updated", revision=self.revision, seconds=round(time.monotonic() - begun, 3))
 
     def _finish(self) -> None:
+        record = self.ledger.record()
+        if any(row.id > self._last_row for row in record.rows):
+            return  # one came meanwhile: the next turn takes it first
         self._advance(Happening.ENDED)
         self._store_state()
         begun = time.monotonic()
-        arrays, told = self.pipeline.finish()
+        arrays, told = self.pipeline.finish(record)
         full = self.pipeline.frames == self.pipeline.store.grid.size
         self._advance(Happening.STORED_FULL if full else Happening.STORED_PARTIAL)
         self._publish((arrays, told), final=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,29 @@ import numpy.typing as npt
 import orjson
 
 from stream import __version__
+from stream.analyse.fates import write_fates
 from stream.analyse.store import PatternStore
 from stream.core.config import Config
 from stream.core.errors import StoreError
+from stream.ingest.ledger_reader import LedgerRecord
 
 DEFAULT_MAP = "global"
 INTERNAL = {"projection_frames", "voxel_noise"}  # for publish alone
 
 
-def write_results(
-    path: Path,
-    config: Config,
-    store: PatternStore,
-    volume: npt.NDArray[np.float32],
-    arrays: dict[str, npt.NDArray[Any]],
-    told: dict[str, Any],
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run ends with: volume (slice, y, x, bin), arrays by path, what is told of them, the ledger's record."""
+
+    config: Config
+    store: PatternStore
+    volume: npt.NDArray[np.float32]
+    arrays: dict[str, npt.NDArray[Any]]
+    told: dict[str, Any]
+    record: LedgerRecord
+
+
+def write_results(path: Path, result: Result) -> None:
     """Write everything and move the file into place.
 
     Raises
@@ -38,7 +46,7 @@ def write_results(
     partial = path.with_suffix(".partial")
     try:
         with h5py.File(partial, "w") as file:
-            _fill(file, config, store, volume, arrays, told)
+            _fill(file, result)
         os.replace(partial, path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error}") from error
@@ -46,14 +54,8 @@ def write_results(
         partial.unlink(missing_ok=True)
 
 
-def _fill(
-    file: h5py.File,
-    config: Config,
-    store: PatternStore,
-    volume: npt.NDArray[np.float32],
-    arrays: dict[str, npt.NDArray[Any]],
-    told: dict[str, Any],
-) -> None:
+def _fill(file: h5py.File, result: Result) -> None:
+    config, store = result.config, result.store
     file.attrs["default"] = "entry"
     entry = _group(file, "entry", "NXentry", default="maps")
     entry["definition"] = "XRDCT"
@@ -69,22 +71,23 @@ def _fill(
     rays = ["slice", "angle", "position"]
     _group(entry, "maps", "NXdata", signal=DEFAULT_MAP, axes=["slice", "y", "x"])
     _group(entry, "sinograms", "NXdata", signal="global", axes=rays)
-    for name, array in arrays.items():
+    for name, array in result.arrays.items():
         if name not in INTERNAL:
             entry.create_dataset(name, data=array)
     _axes_of_voxels(entry["maps"], store)
     for name, values in axes.items():
         entry["sinograms"][name] = values
     entry["radial"].attrs["units"] = store.axis.unit
-    for name, unit in told.get("units", {}).items():
+    for name, unit in result.told.get("units", {}).items():
         if name in entry["maps"]:
             entry["maps"][name].attrs["units"] = unit
     entry.create_dataset("patterns", data=store.patterns, chunks=(1, 1, *store.patterns.shape[2:]))
     entry["patterns"].attrs["axes"] = [*rays, "radial"]
     # chunked by rows, so that a reader of one slice does not read them all
-    entry.create_dataset("volume", data=volume, chunks=(1, 1, *volume.shape[2:]))
+    entry.create_dataset("volume", data=result.volume, chunks=(1, 1, *result.volume.shape[2:]))
     entry["volume"].attrs["axes"] = ["slice", "y", "x", "radial"]
-    entry["metadata"] = orjson.dumps(told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    write_fates(_group(entry, "ledger", "NXcollection"), result.record, store)
+    entry["metadata"] = orjson.dumps(result.told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def _axes_of_voxels(group: h5py.Group, store: PatternStore) -> None:

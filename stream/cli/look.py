@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stream.core.config import load_config
 from stream.core.errors import RunDirectoryError, UnavailableError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
+from stream.publish.metadata import WARNINGS, read_failure, run_metadata, run_status
 
 TIMEOUT = 5.0
 PAGE = "http://127.0.0.1:8080"
 RANGES = 8  # of missing frames that are listed
-EVENTS = 10  # the latest that are listed
 
 
 def validate(config: Annotated[Path, typer.Argument(help="The config (YAML).")]) -> None:
@@ -67,32 +69,35 @@ def status(url: Annotated[str, typer.Argument(help="The dashboard's address, as 
     for name, unit in (("rate", "frames/s"), ("latency", "s"), ("eta", "s")):
         if told.get(name) is not None:
             table.add_row(name, f"{told[name]:.3g} {unit}")
+    _add_warnings(table, told)
     _add_frames(table, told["frames"])
     _add_maps(table, told)
+    _add_notes(table, told)
     Console().print(table)
 
 
 def _run_table(directory: RunDirectory) -> Table:
     from stream.core.revision import read_revision
     from stream.ingest.ledger_reader import LedgerReader
-    from stream.publish.metadata import run_status
     from stream.service.guard import read_status
 
     config = directory.read_config()
     grid = ScanGrid.from_config(config.scan)
     reader = LedgerReader(directory.ledger, grid)
     snapshot, revision = reader.snapshot(), read_revision(directory.revision)
+    reader.close()
+    told = run_metadata(config, revision, snapshot, read_failure(directory))
     table = _table(f"run {config.scan.name}")
     table.add_row("status", run_status(read_status(directory), snapshot.state["phase"]))
+    _add_warnings(table, told)
     table.add_row("grid", "{} slices × {} angles × {} positions".format(*grid.shape))
     _add_frames(table, snapshot.frames)
     if revision is not None:
-        _add_maps(table, revision.metadata)
+        _add_maps(table, told)
         table.add_row("maps", ", ".join(revision.maps))
     for path in (directory.results, directory.journal):
         table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "not there")
-    for _, text in reader.events()[-EVENTS:]:
-        table.add_row("event", text)
+    _add_notes(table, told)
     return table
 
 
@@ -110,12 +115,33 @@ def _add_frames(table: Table, frames: dict[str, Any]) -> None:
         table.add_row(key, str(frames[key]))
     for kind in ("rejected", "dropped"):
         for reason, n in frames[kind].items():
-            table.add_row(f"{kind} {reason}", str(n))
-    ranges = frames["missing_ranges"]
-    if ranges and frames["integrated"]:
-        more = " …" if len(ranges) > RANGES else ""
-        listed = ", ".join(f"{a}–{b}" if a < b else str(a) for a, b in ranges[:RANGES])
-        table.add_row("missing frames", listed + more)
+            _add(table, f"{kind} {reason}", str(n))
+    if frames["missing"]:
+        table.add_row("missing frames", ranges_text(frames["missing_ranges"]))
+
+
+def ranges_text(ranges: list[list[int]]) -> str:
+    """Frame numbers in the order of the visit, both ends of a range among them: 12–15, 40 and 3 more."""
+    listed = ", ".join(f"{first}–{last}" if first < last else str(first) for first, last in ranges[:RANGES])
+    return listed + (f" and {len(ranges) - RANGES} more" if len(ranges) > RANGES else "")
+
+
+def _add_warnings(table: Table, told: Mapping[str, Any]) -> None:
+    for key in WARNINGS:
+        if told.get(key):
+            table.add_row(Text(key.replace("_", " "), style="bold red"), Text(told[key], style="bold red"))
+    if told.get("disconnected"):
+        table.add_row("socket", "closed: the grid is full")
+
+
+def _add_notes(table: Table, told: Mapping[str, Any]) -> None:
+    for time, text in reversed(told.get("notes", [])):
+        _add(table, f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}", text)
+
+
+def _add(table: Table, name: str, text: str) -> None:
+    """A row of what others wrote: brackets in it are no markup."""
+    table.add_row(Text(name), Text(text))
 
 
 def _add_maps(table: Table, told: Mapping[str, Any]) -> None:

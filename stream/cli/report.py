@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stream.cli.look import ranges_text
 from stream.core.config import Config
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
@@ -40,6 +41,7 @@ class Reporter:
         """Follow the run's ledger; what an earlier start of the run noted is not said again."""
         self._reader = LedgerReader(self.directory.ledger, ScanGrid.from_config(self.config.scan))
         self._events = len(self._reader.events())
+        self._reader.close()
 
     def announce(self, addresses: Addresses) -> None:
         """Both addresses, on lines of their own."""
@@ -61,8 +63,8 @@ class Reporter:
         if now < self._due:
             return
         self._due = now + EVERY
-        status, snapshot = self._look()
         self._tell_events()
+        status, snapshot = self._look()
         frames = snapshot.frames
         line, rate = str(status), snapshot.state.get("rate")
         if status is Status.ACQUIRING and rate:
@@ -84,6 +86,8 @@ class Reporter:
         status, snapshot = self._look()
         frames = snapshot.frames
         rejected, dropped = sum(frames["rejected"].values()), sum(frames["dropped"].values())
+        if frames["missing"]:
+            self._print(f"missing frames: {ranges_text(frames['missing_ranges'])}")
         self._print(
             f"{status}: {frames['integrated']} of {frames['expected']} frames integrated, {frames['missing']} missing, "
             f"{frames['duplicate']} duplicate, {rejected} rejected, {dropped} dropped"
@@ -91,6 +95,7 @@ class Reporter:
 
     def _look(self) -> tuple[Status, LedgerSnapshot]:
         snapshot = self._reader.snapshot()
+        self._reader.close()  # so that the last process can put the ledger at rest
         return run_status(read_status(self.directory), snapshot.state["phase"]), snapshot
 
     def _tell_events(self) -> None:

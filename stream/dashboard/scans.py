@@ -58,8 +58,8 @@ def one_slice(array: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
 
 @router.get("/status")
 def status(run: Run) -> Response:
-    """The run's metadata with rates, latency, remaining time, and what ingest noted."""
-    return Json({**run.status(), "events": run.events()[-50:]})
+    """The run's metadata with rates, latency, remaining time; `notes` are the newest events, newest first."""
+    return Json(run.status())
 
 
 @router.get("/scans")

@@ -17,7 +17,7 @@ from stream.core.revision import Revision, read_revision
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
-from stream.publish.metadata import run_metadata
+from stream.publish.metadata import read_failure, run_metadata
 
 STALE_RATE = 5.0
 """Seconds after which a rate that ingest told says nothing any more."""
@@ -60,11 +60,6 @@ class RunView:
             found = self._ledger.snapshot()
         return replace(found, state={"phase": "waiting", **found.state})
 
-    def events(self) -> list[tuple[float, str]]:
-        """What ingest noted, oldest first."""
-        with self._lock:
-            return self._ledger.events()
-
     def status(self) -> dict[str, Any]:
         """The run's metadata with rates, latency, remaining time and ages in seconds."""
         revision, snapshot, now = self.revision(), self.snapshot(), time.time()
@@ -74,7 +69,7 @@ class RunView:
         missing = snapshot.frames["missing"]
         stored = _modified(self.directory.revision)
         return {
-            **run_metadata(self.config, revision, snapshot),
+            **run_metadata(self.config, revision, snapshot, read_failure(self.directory)),
             "scan": self.scan,
             "rate": rate,
             "latency": state.get("latency") if fresh else None,

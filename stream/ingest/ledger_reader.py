@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from stream.core.errors import StoreError
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, read_rows, read_state
+
+NOTES = 20  # of the newest events, in a snapshot
+Notes = list[tuple[float, str]]
+"""What a person should know: (Unix seconds, sentence)."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +31,22 @@ class LedgerSnapshot:
 
     frames is the dict of the interface: expected, received, integrated, duplicate, rejected, dropped, in_flight,
     missing, missing_ranges ([first, last] frame numbers, both inclusive). state holds what ingest tells beside:
-    phase (waiting | acquiring | ended), started and updated (Unix seconds), rate (frames/s), latency (s).
+    phase (waiting | acquiring | ended), started and updated (Unix seconds), rate (frames/s), latency (s); recording,
+    back_pressure and stolen (a sentence, or null), disconnected. notes are the newest events, newest first.
     """
 
     frames: dict[str, Any]
     state: dict[str, Any]
+    notes: Notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerRecord:
+    """All that the ledger holds, at one commit: the counts, a row for each integrated frame, events, oldest first."""
+
+    frames: dict[str, Any]
+    rows: list[FrameRow]
+    events: Notes
 
 
 @dataclass(slots=True)
@@ -55,30 +74,42 @@ class LedgerReader:
         with self._reading() as connection:
             return [] if connection is None else read_rows(connection, after)
 
-    def events(self) -> list[tuple[float, str]]:
+    def events(self) -> Notes:
         """What a person should know, oldest first."""
         with self._reading() as connection:
-            if connection is None:
-                return []
-            return connection.execute("SELECT time, text FROM events ORDER BY id").fetchall()
+            return [] if connection is None else _events(connection)
 
     def snapshot(self) -> LedgerSnapshot:
-        """Counts and state of one commit."""
-        counts: dict[tuple[str, str], int] = {}
-        state: dict[str, Any] = {"phase": "waiting"}
-        with self._reading() as connection:
-            if connection is not None:
-                connection.execute("BEGIN")
-                try:
-                    counts = {(k, r): n for k, r, n in connection.execute("SELECT kind, reason, n FROM counts")}
-                    state |= read_state(connection)
-                    self._see(read_rows(connection, self._last))
-                    if np.count_nonzero(self._seen) != state.get("integrated", 0):  # a damaged slot was taken back
-                        self._seen[:] = False
-                        self._see(read_rows(connection, 0))
-                finally:
-                    connection.execute("ROLLBACK")
-        return LedgerSnapshot(frames=self._frames(counts, state.get("received", 0)), state=state)
+        """Counts, state and newest events of one commit."""
+        with self._commit() as connection:
+            state: dict[str, Any] = {"phase": "waiting"}
+            if connection is None:
+                return LedgerSnapshot(frames=self._frames({}, 0), state=state, notes=[])
+            state |= read_state(connection)
+            notes = connection.execute("SELECT time, text FROM events ORDER BY id DESC LIMIT ?", (NOTES,)).fetchall()
+            return LedgerSnapshot(frames=self._counted(connection, state), state=state, notes=notes)
+
+    def record(self) -> LedgerRecord:
+        """Everything, of one commit."""
+        with self._commit() as connection:
+            if connection is None:
+                return LedgerRecord(frames=self._frames({}, 0), rows=[], events=[])
+            frames = self._counted(connection, read_state(connection))
+            return LedgerRecord(frames=frames, rows=read_rows(connection, 0), events=_events(connection))
+
+    def close(self) -> None:
+        """Let go of the file; the next look opens it again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _counted(self, connection: sqlite3.Connection, state: dict[str, Any]) -> dict[str, Any]:
+        counts = {(kind, reason): n for kind, reason, n in connection.execute("SELECT kind, reason, n FROM counts")}
+        self._see(read_rows(connection, self._last))
+        if np.count_nonzero(self._seen) != state.get("integrated", 0):  # a damaged slot was taken back
+            self._seen[:] = False
+            self._see(read_rows(connection, 0))
+        return self._frames(counts, state.get("received", 0))
 
     def _see(self, rows: list[FrameRow]) -> None:
         for row in rows:
@@ -92,11 +123,23 @@ class LedgerReader:
         except (sqlite3.Error, ValueError, IndexError) as error:  # the latter two: damaged values
             raise StoreError(f"the ledger {self.path} cannot be read: {error}") from error
 
+    @contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection | None]:
+        """One read transaction: everything read in it is of the same commit."""
+        with self._reading() as connection:
+            if connection is None:
+                yield None
+                return
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.execute("ROLLBACK")
+
     def _connect(self) -> sqlite3.Connection | None:
         if self._connection is None and self.path.exists():
-            connection = sqlite3.connect(
-                f"file:{self.path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-            )
+            address = f"{self.path.absolute().as_uri()}?{'immutable=1' if _is_at_rest(self.path) else 'mode=ro'}"
+            connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
             has_tables = connection.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'state'").fetchone()[0]
             if not has_tables:
                 connection.close()
@@ -106,17 +149,45 @@ class LedgerReader:
 
     def _frames(self, counts: dict[tuple[str, str], int], received: int) -> dict[str, Any]:
         integrated = int(self._seen.sum())
-        accounted = integrated + sum(counts.values())
+        duplicate = counts.get(("duplicate", ""), 0)
+        rejected = {reason: n for (kind, reason), n in counts.items() if kind == "rejected"}
+        dropped = {reason: n for (kind, reason), n in counts.items() if kind == "dropped"}
+        accounted = integrated + duplicate + sum(rejected.values()) + sum(dropped.values())
         gaps = ~self._seen[self.grid.visit]
         edges = np.flatnonzero(np.diff(np.concatenate([[False], gaps, [False]])))
         return {
             "expected": self.grid.size,
             "received": max(received, accounted),
             "integrated": integrated,
-            "duplicate": counts.get(("duplicate", ""), 0),
-            "rejected": {r: n for (k, r), n in counts.items() if k == "rejected"},
-            "dropped": {r: n for (k, r), n in counts.items() if k == "dropped"},
+            "duplicate": duplicate,
+            "rejected": rejected,
+            "dropped": dropped,
             "in_flight": max(received - accounted, 0),
             "missing": self.grid.size - integrated,
             "missing_ranges": [[int(a), int(b) - 1] for a, b in zip(edges[::2], edges[1::2], strict=True)],
         }
+
+
+def _events(connection: sqlite3.Connection) -> Notes:
+    return connection.execute("SELECT time, text FROM events ORDER BY id").fetchall()
+
+
+def put_at_rest(path: Path) -> None:
+    """Leave the ledger as one file that can be read where nothing can be written; call it after the last process.
+
+    Where somebody looks at it meanwhile, or the disk is full, it stays as it is: whole, in two files.
+    """
+    if not path.exists():
+        return
+    connection = sqlite3.connect(path, timeout=0)
+    try:
+        connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        log.warning("ledger.not_at_rest", path=str(path), error=str(error))
+    finally:
+        connection.close()
+
+
+def _is_at_rest(path: Path) -> bool:
+    """True where nobody can write and nothing lies in a write-ahead log: SQLite would want to create one."""
+    return not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()

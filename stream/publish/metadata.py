@@ -11,8 +11,10 @@ import orjson
 
 from stream import __version__
 from stream.core.config import Config
+from stream.core.files import read_json
 from stream.core.lifecycle import Status
 from stream.core.revision import Revision
+from stream.core.rundir import RunDirectory
 from stream.ingest.ledger_reader import LedgerSnapshot
 
 FROM_ANALYSE = (
@@ -27,10 +29,16 @@ FROM_ANALYSE = (
     "units",
     "strain",
 )
+FROM_INGEST = {"recording": "recording_suspended", "back_pressure": "back_pressure", "stolen": "stolen"}
+"""What ingest warns of, null or a sentence: the key of its state, and the key in the metadata."""
+WARNINGS = ("failure", *FROM_INGEST.values())
+"""Keys of what a person must see at once: a sentence, None where all is well."""
 LIBRARIES = ("numpy", "numba", "pyFAI", "gemmi", "onnxruntime", "tiled")
 
 
-def run_metadata(config: Config, revision: Revision | None, snapshot: LedgerSnapshot) -> dict[str, Any]:
+def run_metadata(
+    config: Config, revision: Revision | None, snapshot: LedgerSnapshot, failure: str | None = None
+) -> dict[str, Any]:
     """The container's metadata as plain JSON values (NaN is None), without any key of the config.
 
     Parameters
@@ -39,15 +47,21 @@ def run_metadata(config: Config, revision: Revision | None, snapshot: LedgerSnap
         What analyse says, its times in Unix seconds; None before the first revision.
     snapshot
         The ledger, at the same commit or a later one.
+    failure
+        Why the run's processes cannot go on, as `read_failure` says.
     """
     told = dict(revision.metadata) if revision else {}
     frames = {**snapshot.frames, "no_beam": told.get("no_beam", [])}
     metadata: dict[str, Any] = {
-        "status": run_status(told.get("status"), snapshot.state["phase"]),
+        "status": Status.FAILED if failure else run_status(told.get("status"), snapshot.state["phase"]),
         "revision": revision.number if revision else 0,
         "sample": config.scan.sample,
         "frames": frames,
         "fluorescence_frames": None,
+        "failure": failure,
+        **{name: snapshot.state.get(key) for key, name in FROM_INGEST.items()},
+        "disconnected": bool(snapshot.state.get("disconnected")),
+        "notes": snapshot.notes,
         **{key: told.get(key) for key in FROM_ANALYSE},
         "bluesky_uid": None,
         "config": public_config(config),
@@ -57,6 +71,12 @@ def run_metadata(config: Config, revision: Revision | None, snapshot: LedgerSnap
     }
     plain: dict[str, Any] = to_plain(metadata)
     return plain
+
+
+def read_failure(directory: RunDirectory) -> str | None:
+    """Why the run's processes could not go on, None while they can."""
+    failure: str | None = (read_json(directory.state) or {}).get("failure")
+    return failure
 
 
 def run_status(told: str | None, phase: str) -> Status:

@@ -20,7 +20,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
 from stream.publish import tree
-from stream.publish.metadata import public_url, run_metadata
+from stream.publish.metadata import public_url, read_failure, run_metadata
 from stream.publish.projections import Projections
 from stream.publish.volume import open_volume
 
@@ -215,7 +215,7 @@ class TiledPublisher:
 
     def _write_metadata(self, scan: TiledScan) -> None:
         """All of it after a revision; between two the counts, where they changed."""
-        metadata = run_metadata(self.config, self._revision, self._ledger.snapshot())
+        metadata = run_metadata(self.config, self._revision, self._ledger.snapshot(), read_failure(self.directory))
         sent = scan.metadata("")
         if any(sent.get(key) != value for key, value in metadata.items() if key != "updated"):
             scan.set_metadata("", {**metadata, "run": self._run})

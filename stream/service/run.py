@@ -18,6 +18,7 @@ from stream.core.errors import BraggstreamError, ScanIncomplete, UnavailableErro
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import CLOSED, Happening, Status, advance
 from stream.core.rundir import RunDirectory
+from stream.ingest.ledger_reader import put_at_rest
 from stream.service.child import REPLAY, TILED_HOST
 from stream.service.guard import prepare, read_status
 from stream.service.keys import dashboard_key, store_key
@@ -26,6 +27,7 @@ from stream.service.supervisor import Supervisor
 PORT_WAIT = 5.0
 PUBLISH_WAIT = 60.0  # how long --once waits for a Tiled that is away
 TICK = 0.1
+FAREWELL = 3.0  # seconds in which page and Tiled still tell that the run failed, and why
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,22 +95,37 @@ def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], N
     # a live run that was incomplete waits for more; a recording that ended has no more to give
     before = last_revision(directory) if job.recording is None else -1
     stored_at: float | None = None
+    revive(directory)
     try:
         with Supervisor(directory, names, lock, environment) as supervisor:
-            while not stop.wait(TICK):
-                supervisor.tend()
-                tick()
-                if job.once and read_status(directory).final and last_revision(directory) > before:
-                    stored_at = stored_at or time.monotonic()
-                    if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
-                        break
-    except BraggstreamError:
-        fail(directory)
-        raise
+            try:
+                while not stop.wait(TICK):
+                    supervisor.tend()
+                    tick()
+                    if job.once and read_status(directory).final and last_revision(directory) > before:
+                        stored_at = stored_at or time.monotonic()
+                        if is_published(directory) or time.monotonic() - stored_at > PUBLISH_WAIT:
+                            break
+            except BraggstreamError as error:
+                say_farewell(supervisor, str(error), stop)
+                raise
+    finally:
+        put_at_rest(directory.ledger)
 
 
-def fail(directory: RunDirectory) -> None:
-    """Mark a run whose processes cannot go on; its writer is gone, so nobody else writes the state."""
+def say_farewell(supervisor: Supervisor, failure: str, stop: threading.Event) -> None:
+    """Mark the run as failed while publish, if it lives, can still tell."""
+    processes = {child.name: child.process for child in supervisor.children}
+    if (analyse := processes["analyse"]) is not None:
+        analyse.kill()  # it holds nothing that is not on disk, and nobody else may write the state
+        analyse.wait()
+    fail(supervisor.directory, failure)
+    if processes["publish"] is not None:
+        stop.wait(FAREWELL)
+
+
+def fail(directory: RunDirectory, failure: str) -> None:
+    """Mark a run whose processes cannot go on, and why; its writer is gone."""
     state = read_json(directory.state) or {
         "status": Status.WAITING,
         "revision": 0,
@@ -116,7 +133,15 @@ def fail(directory: RunDirectory) -> None:
         "started": time.time(),
     }
     if Status(state["status"]) not in CLOSED:
-        write_json(directory.state, {**state, "status": advance(Status(state["status"]), Happening.FAILURE)})
+        status = advance(Status(state["status"]), Happening.FAILURE)
+        write_json(directory.state, {**state, "status": status, "failure": failure})
+
+
+def revive(directory: RunDirectory) -> None:
+    """A failed run goes on: until analyse is there it waits."""
+    state = read_json(directory.state)
+    if state and state.pop("failure", None):
+        write_json(directory.state, {**state, "status": Status.WAITING})
 
 
 def sweep(directory: RunDirectory) -> None:

@@ -33,7 +33,7 @@ def test_status_carries_the_metadata_and_the_figures(client: httpx.Client, run: 
     assert frames["received"] == frames["integrated"] + frames["duplicate"] + rejected + dropped + frames["in_flight"]
     assert frames["expected"] == frames["integrated"] + frames["missing"] == run.grid.size
     assert status["eta"] == pytest.approx(frames["missing"] / status["rate"])
-    assert [text for _, text in status["events"]] == ["series 1 opened by its header", "frame 17 was truncated"]
+    assert [text for _, text in status["notes"]] == ["frame 17 was truncated", "series 1 opened by its header"]
 
 
 def test_maps_are_listed_with_group_unit_and_error(client: httpx.Client) -> None:

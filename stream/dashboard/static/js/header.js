@@ -40,8 +40,10 @@ function showStatus(state) {
   byId("sample").textContent = status.sample;
   document.title = `${percent(integrated / expected)} ${status.scan}`;
   const pill = byId("status");
-  pill.textContent = state.link === "lost" ? "disconnected" : status.status;
-  pill.dataset.status = state.link === "lost" ? "lost" : status.status;
+  // a failed run ends its server too, which is no news beside it
+  const lost = state.link === "lost" && status.status !== "failed";
+  pill.textContent = lost ? "disconnected" : status.status;
+  pill.dataset.status = lost ? "lost" : status.status;
   pill.title = state.link === "polling" ? "The push channel is away: asking every second" : (state.problem ?? "");
   byId("bar").value = integrated / expected;
   byId("bar").dataset.status = status.status;

@@ -2,6 +2,7 @@
 
 import { clock, count, percent, words } from "./format.js";
 
+const GAPS = 12; // that are listed
 const byId = (id) => document.getElementById(id);
 const sum = (reasons) => Object.values(reasons).reduce((total, n) => total + n, 0);
 
@@ -37,19 +38,21 @@ function showCounts(frames) {
 }
 
 // While the scan runs, the last gap is simply what is still to come.
-function showGaps({ frames, status }) {
+function showGaps({ frames, status, disconnected }) {
   const running = status === "waiting" || status === "acquiring";
   const ranges = running ? frames.missing_ranges.filter(([, last]) => last !== frames.expected - 1) : frames.missing_ranges;
-  const texts = ranges.slice(0, 5).map(([first, last]) => (first === last ? count(first) : `${count(first)}–${count(last)}`));
-  const more = ranges.length > 5 ? ` and ${ranges.length - 5} more` : "";
-  byId("gaps").textContent = texts.length ? `Gaps: ${texts.join(", ")}${more}` : "";
+  const texts = ranges.slice(0, GAPS).map(([first, last]) => (first === last ? count(first) : `${count(first)}–${count(last)}`));
+  const more = ranges.length > GAPS ? ` and ${count(ranges.length - GAPS)} more` : "";
+  byId("gaps").textContent = texts.length ? `Missing ${texts.join(", ")}${more}` : "";
+  byId("socket").textContent = disconnected ? "The grid is full: the socket is closed" : "";
 }
 
-function showEvents(events) {
-  byId("events").replaceChildren(
-    ...[...events].reverse().map(([time, text]) => {
+function showNotes(notes) {
+  byId("notes").replaceChildren(
+    ...notes.map(([time, text]) => {
       const item = document.createElement("li");
       const when = document.createElement("time");
+      when.dateTime = new Date(1000 * time).toISOString();
       when.textContent = clock(new Date(1000 * time));
       item.append(when, ` ${text}`);
       return item;
@@ -61,6 +64,6 @@ export function startLedger(store) {
   store.on(["status"], ({ status }) => {
     showCounts(status.frames);
     showGaps(status);
-    if (status.events) showEvents(status.events);
+    showNotes(status.notes);
   });
 }

@@ -18,6 +18,7 @@ import { startSlices } from "./slices.js";
 import { createStore } from "./store.js";
 import { startTheme } from "./theme.js";
 import { startVoxel } from "./voxel.js";
+import { startWarnings } from "./warnings.js";
 
 const store = createStore({
   status: null, // what /api/v1/status says
@@ -39,7 +40,7 @@ const store = createStore({
 });
 
 for (const start of [
-  startHeader, startSlices, startMapList, startMapData, startMapView, startColourBar, startMultiples,
+  startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startColourBar, startMultiples,
   startPatterns, startVoxel, startSinogram, startFrame, startResidual, startLedger, startControl,
 ]) start(store);
 startKeys(store, startTheme(store));
