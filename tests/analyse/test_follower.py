@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from helpers.chain import results, tiny_site
@@ -16,6 +18,7 @@ from stream.analyse.process import Follower
 from stream.core.axis import RadialAxis
 from stream.core.commands import post_command
 from stream.core.config import load_config, write_resolved
+from stream.core.errors import Reject
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import Status
 from stream.core.messages import Pattern
@@ -24,7 +27,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow, Ledger
-from stream.ingest.ledger_reader import LedgerReader
+from stream.ingest.ledger_reader import LedgerReader, LedgerRecord
 
 N, BINS = 6, 120
 AXIS = RadialAxis("2th_deg", 1.0, 20.0, BINS, 0.6738)
@@ -145,6 +148,83 @@ def test_data_that_hold_next_to_nothing(
     measured = arrays["maps/coverage"] > 0
     assert measured.any() == (usable and len(list(frames)) > 0)
     assert not np.isfinite(arrays["maps/strain_layered"]).any()  # no instrument, and nothing to see
+
+
+def test_the_results_say_what_happened_to_every_frame(scan: Scan) -> None:
+    follower = scan.follower()
+    grid, before = scan.grid, time.time()
+    scan.ledger.event("series b opened by an image")
+    scan.add([0, 1, 2, 3], monitor=2.0)
+    scan.add([4], monitor=0.0)
+    late = FrameRow(slot=30, series="b", frame=2**40, monitor=None, received=5.5)
+    scan.journal.write(late, Pattern(sums=np.ones(BINS, np.float32), norms=np.ones(BINS, np.float32),
+                                     variances=np.ones(BINS, np.float32)))  # fmt: skip
+    scan.ledger.add(late)
+    scan.ledger.add(FrameRow(slot=35, series="1", frame=35, monitor=2.0, received=6.5))  # its slot was never written
+    scan.ledger.duplicate()
+    scan.ledger.reject(Reject.TRUNCATED)
+    scan.ledger.drop("finished")
+    scan.ledger.commit(phase="acquiring", received=scan.ledger.accounted + 2)
+    follower.turn()
+    scan.end(follower)
+    with h5py.File(scan.directory.results) as file:
+        ledger = file["entry/ledger"]
+        names = h5py.check_enum_dtype(ledger["state"].dtype)
+        state = np.full(36, names["missing"])
+        state[[0, 1, 2, 3, 30]], state[4], state[35] = names["integrated"], names["no_beam"], names["unreadable"]
+        np.testing.assert_array_equal(ledger["state"][:].ravel(), state)
+        frame = np.full(36, -1)
+        frame[[0, 1, 2, 3, 4, 30, 35]] = [0, 1, 2, 3, 4, 2**40, 35]
+        np.testing.assert_array_equal(ledger["frame"][:].ravel(), frame)
+        assert ledger["frame"].shape == grid.shape
+        received, monitor = ledger["received"][:].ravel(), ledger["monitor"][:].ravel()
+        np.testing.assert_array_equal(np.isfinite(received), frame >= 0)
+        assert (received[30], received[35]) == (5.5, 6.5)
+        np.testing.assert_array_equal(monitor[[0, 4, 30, 31, 35]], [2.0, 0.0, np.nan, np.nan, 2.0])
+        series, told = ledger["series"][:].ravel(), [name.decode() for name in ledger["series_names"]]
+        assert [told[n] if n >= 0 else None for n in series[[0, 30, 31]]] == ["1", "b", None]
+        counts = {name: int(value[()]) for name, value in ledger["counts"].items() if isinstance(value, h5py.Dataset)}
+        assert counts == {
+            "expected": 36, "received": 12, "integrated": 7, "duplicate": 1, "in_flight": 2, "missing": 29,
+        }  # fmt: skip
+        assert {name: int(n[()]) for name, n in ledger["counts/rejected"].items()} == {"truncated": 1}
+        assert {name: int(n[()]) for name, n in ledger["counts/dropped"].items()} == {"finished": 1}
+        assert counts["received"] == counts["integrated"] + counts["duplicate"] + 1 + 1 + counts["in_flight"]
+        numbers = {slot: n for n, slot in enumerate(grid.visit.tolist())}
+        gaps = [n for first, last in ledger["missing_ranges"] for n in range(first, last + 1)]
+        assert gaps == sorted(numbers[slot] for slot in range(36) if slot not in {0, 1, 2, 3, 4, 30, 35})
+        assert [text.decode() for text in ledger["events/text"]] == ["series b opened by an image"]
+        assert before <= ledger["events/time"][0] <= time.time()
+
+
+def test_the_result_of_nothing_has_a_ledger_too(scan: Scan) -> None:
+    scan.end(scan.follower())
+    with h5py.File(scan.directory.results) as file:
+        ledger = file["entry/ledger"]
+        assert (ledger["frame"][:] == -1).all()
+        assert ledger["missing_ranges"][:].tolist() == [[0, 35]]
+        assert (len(ledger["series_names"]), len(ledger["events/text"])) == (0, 0)
+
+
+def test_a_frame_that_comes_as_the_maps_end_is_taken_first(scan: Scan, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan.add(range(34))
+    follower = scan.follower()
+    follower.turn()
+    scan.phase("ended")
+    record = LedgerReader.record
+
+    def late(reader: LedgerReader) -> LedgerRecord:
+        scan.add([34])
+        scan.phase("ended")
+        monkeypatch.setattr(LedgerReader, "record", record)
+        return record(reader)
+
+    monkeypatch.setattr(LedgerReader, "record", late)
+    final = scan.end(follower)
+    assert final.metadata["frames_used"] == 35
+    with h5py.File(scan.directory.results) as file:
+        assert int(file["entry/ledger/counts/integrated"][()]) == 35
+        assert np.count_nonzero(file["entry/ledger/state"][:]) == 35
 
 
 def test_maps_do_not_end_while_rows_are_new(scan: Scan) -> None:

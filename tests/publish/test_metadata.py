@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.core.config import parse_config
+from stream.core.errors import Reject
 from stream.core.revision import Revision
 from stream.core.scan import ScanGrid
+from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
 from stream.publish.metadata import run_metadata, run_status
 from stream.publish.projections import Projections
@@ -67,6 +73,59 @@ def test_no_key_is_told(tmp_path: Path) -> None:
     text = str(metadata).lower()
     assert "topsecret" not in text
     assert "pass" not in text.replace("passed", "")
+
+
+def test_a_failure_goes_before_what_analyse_and_ingest_say(tmp_path: Path) -> None:
+    told = Revision(number=7, metadata={"status": "acquiring"})
+    assert run_metadata(config(tmp_path), told, snapshot(tmp_path), "no space left")["status"] == "failed"
+    assert run_metadata(config(tmp_path), told, snapshot(tmp_path))["failure"] is None
+
+
+FATES = ["integrated", "duplicate", "dropped", "waiting", "commit", "restart", "damaged slot", *Reject]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(FATES), max_size=40))
+def test_the_law_of_the_ledger_holds_in_all_that_is_published(fates: list[str]) -> None:
+    """received = integrated + duplicate + Σ rejected + Σ dropped + in flight; expected = integrated + missing."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        settled = config(folder)
+        grid = ScanGrid.from_config(settled.scan)
+        ledger, reader = Ledger.open(folder / "ledger.sqlite"), LedgerReader(folder / "ledger.sqlite", grid)
+        taken: list[int] = []
+        waiting, rejected = 0, Counter[str]()
+        for fate in [*fates, "commit"]:
+            if fate == "integrated" and len(taken) < grid.size:
+                taken.append(next(slot for slot in range(grid.size) if slot not in taken))
+                ledger.add(FrameRow(slot=taken[-1], series="1", frame=taken[-1], monitor=None, received=1.0))
+            elif fate == "duplicate":
+                ledger.duplicate()
+            elif fate == "dropped":
+                ledger.drop("superseded")
+            elif fate == "waiting":
+                waiting += 1
+            elif fate in set(Reject):
+                ledger.reject(Reject(fate))
+                rejected[fate] += 1
+            elif fate in {"commit", "restart", "damaged slot"}:
+                ledger.commit(phase="acquiring", received=ledger.accounted + waiting)
+                if fate != "commit":
+                    ledger.close()
+                    ledger, waiting = Ledger.open(folder / "ledger.sqlite"), 0
+                if fate == "damaged slot" and taken:
+                    ledger.forget(taken.pop())
+                ledger.commit(received=ledger.accounted + waiting)
+                frames = run_metadata(settled, None, reader.snapshot())["frames"]
+                assert frames["rejected"] == rejected
+                assert (frames["integrated"], frames["in_flight"]) == (len(taken), waiting)
+                assert frames["expected"] == frames["integrated"] + frames["missing"]
+                accounted = frames["integrated"] + frames["duplicate"] + frames["in_flight"]
+                accounted += sum(frames["rejected"].values()) + sum(frames["dropped"].values())
+                assert frames["received"] == accounted
+                assert sum(last - first + 1 for first, last in frames["missing_ranges"]) == frames["missing"]
+        reader.close()
+        ledger.close()
 
 
 def test_patterns_of_a_server_that_fills_with_zeros_are_all_sent(tmp_path: Path) -> None:

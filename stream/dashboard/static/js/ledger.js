@@ -41,9 +41,13 @@ function showCounts(frames) {
 function showGaps({ frames, status, disconnected }) {
   const running = status === "waiting" || status === "acquiring";
   const ranges = running ? frames.missing_ranges.filter(([, last]) => last !== frames.expected - 1) : frames.missing_ranges;
-  const texts = ranges.slice(0, GAPS).map(([first, last]) => (first === last ? count(first) : `${count(first)}–${count(last)}`));
-  const more = ranges.length > GAPS ? ` and ${count(ranges.length - GAPS)} more` : "";
-  byId("gaps").textContent = texts.length ? `Missing ${texts.join(", ")}${more}` : "";
+  const parts = ranges.slice(0, GAPS).flatMap(([first, last], n) => {
+    const gap = document.createElement("span"); // in one line
+    gap.textContent = first === last ? count(first) : `${count(first)}–${count(last)}`;
+    return [n ? ", " : "Missing ", gap];
+  });
+  if (ranges.length > GAPS) parts.push(` and ${count(ranges.length - GAPS)} more`);
+  byId("gaps").replaceChildren(...parts);
   byId("socket").textContent = disconnected ? "The grid is full: the socket is closed" : "";
 }
 
