@@ -220,6 +220,8 @@ def test_a_frame_that_comes_as_the_maps_end_is_taken_first(scan: Scan, monkeypat
         return record(reader)
 
     monkeypatch.setattr(LedgerReader, "record", late)
+    follower.turn()
+    assert follower.status is Status.ACQUIRING
     final = scan.end(follower)
     assert final.metadata["frames_used"] == 35
     with h5py.File(scan.directory.results) as file:

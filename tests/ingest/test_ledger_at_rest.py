@@ -57,7 +57,7 @@ def read_only(folder: Path) -> Iterator[Path]:
         yield place
     finally:
         if mounted:
-            subprocess.run(["umount", str(place)], check=True)
+            subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def test_the_last_process_leaves_one_file_and_looking_adds_none(tmp_path: Path) -> None:
