@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.config.scan import ScanConfig
+from stream.core.config.scan import AxisName, ScanConfig
+from stream.core.errors import MessageError, Reject
 
+AXES: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
 GOLDEN = (np.sqrt(5.0) - 1) / 2
 
 
@@ -17,13 +20,14 @@ class ScanGrid:
     """Slices × angles × positions, and the order in which they are visited.
 
     A slot is the flat index of a grid point in C order of (slice, angle, position), each in the order of the
-    config's list. visit[n] is the slot of frame n.
+    config's list. visit[n] is the slot of frame n; reach is that of `reaches` for each axis.
     """
 
     slices: npt.NDArray[np.float64]
     angles: npt.NDArray[np.float64]
     positions: npt.NDArray[np.float64]
     visit: npt.NDArray[np.int64] = field(repr=False)
+    reach: tuple[npt.NDArray[np.float64], ...] = field(repr=False)
 
     @classmethod
     def from_config(cls, scan: ScanConfig) -> ScanGrid:
@@ -38,7 +42,12 @@ class ScanGrid:
             "position": np.arange(len(positions)),
         }
         visit = visiting_order(indices, scan.order, scan.snake)
-        return cls(slices, angles, positions, visit)
+        reach = (
+            reaches(slices, scan.slices.step),
+            reaches(angles, scan.angles.step),
+            reaches(positions, scan.positions.step),
+        )
+        return cls(slices, angles, positions, visit, reach)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,6 +67,53 @@ class ScanGrid:
     def slot(self, frame: int) -> int | None:
         """Slot of frame `frame` (counted from 0), None beyond the grid."""
         return int(self.visit[frame]) if 0 <= frame < self.visit.size else None
+
+    def locate(self, frame: int, where: Mapping[AxisName, float]) -> int:
+        """Slot nearest to the coordinates in `where` (µm, degrees); the other axes are those of frame `frame`.
+
+        Raises
+        ------
+        MessageError
+            ``off-grid`` where a coordinate is more than half a step from every grid point, ``beyond-grid`` where the
+            frame is needed and is beyond the grid.
+        """
+        index = [0, 0, 0]
+        if any(axis not in where and n > 1 for axis, n in zip(AXES, self.shape, strict=True)):
+            slot = self.slot(frame)
+            if slot is None:
+                raise MessageError(Reject.BEYOND_GRID, f"frame {frame} is beyond the grid of {self.size}")
+            index = [int(i) for i in np.unravel_index(slot, self.shape)]
+        for k, axis in enumerate(AXES):
+            if axis in where:
+                index[k] = self._nearest(axis, where[axis])
+        return int(np.ravel_multi_index(index, self.shape))
+
+    def _nearest(self, axis: AxisName, value: float) -> int:
+        points = (self.slices, self.angles, self.positions)[AXES.index(axis)]
+        away = np.abs(points - value)
+        if axis == "angle":
+            away = np.abs((points - value + 180) % 360 - 180)  # a full turn is the same direction
+        if not np.isfinite(value):
+            raise MessageError(Reject.OFF_GRID, f"{axis} is {value}")
+        nearest = int(away.argmin())
+        if away[nearest] > self.reach[AXES.index(axis)][nearest]:
+            raise MessageError(Reject.OFF_GRID, f"{axis} is {value:g}, the nearest grid point {points[nearest]:g}")
+        return nearest
+
+
+def reaches(points: npt.NDArray[np.float64], step: float | None) -> npt.NDArray[np.float64]:
+    """How far from each point of an axis a coordinate still belongs to it: half a step (points,).
+
+    Between unequal steps the larger one counts; a single listed point (step None) reaches everywhere.
+    """
+    if len(points) == 1:
+        half = np.array([np.inf if step is None else abs(step) / 2])
+    else:
+        order = np.argsort(points)
+        gaps = np.diff(points[order])
+        half = np.empty_like(points)
+        half[order] = np.maximum(np.append(gaps[0], gaps), np.append(gaps, gaps[-1])) / 2
+    return half * (1 + 1e-6)  # what rounding may add
 
 
 def angle_sequence(count: int, sequence: str) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ Times are seconds of one monotonic clock, handed in, so that nothing here waits.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from stream.core.messages import SeriesEnd, SeriesStart
@@ -20,13 +20,13 @@ STRAGGLERS = 2.0  # seconds that an end message waits for late frames
 class Acquisition:
     """The phase of the run, and what moves it: end messages, silence, a full grid, a person's word.
 
-    Silence ends only a series that is open: a stray message before the first one starts no clock. given_up is why
+    Silence ends only a scan that has begun: a stray message before the first series starts no clock. given_up is why
     frames are no longer wanted, None while they are.
     """
 
     idle_timeout: float
+    series: Series
     phase: Phase = "waiting"
-    series: Series = field(default_factory=Series)
     given_up: str | None = None
     _heard: float | None = None  # the last message; None while silence means nothing
     _over_at: float | None = None  # when the stragglers of an ended series have had their time
@@ -34,10 +34,10 @@ class Acquisition:
     def resume(self, state: Mapping[str, Any], now: float) -> None:
         """Go on from the state that an earlier process left; the clocks start anew."""
         self.phase = state.get("phase", "waiting")
-        self.series = Series.resumed(state.get("series") or {})
+        self.series.resumed(state.get("series") or {})
         if self.phase != "ended":
             self._heard = now
-            self._over_at = now + STRAGGLERS if self.series.ended else None
+            self._over_at = now + STRAGGLERS if self.series.finished else None
 
     def heard(self, now: float) -> None:
         """A message came, of whatever kind."""
@@ -45,20 +45,22 @@ class Acquisition:
 
     def start(self, event: SeriesStart) -> str | None:
         """A series begins; returns what a person should know, if anything."""
-        self._over_at = self.given_up = None
+        self._over_at = None
+        if self.series.count == 1:
+            self.given_up = None
         return self.series.start(event)
 
     def end(self, event: SeriesEnd, now: float) -> str | None:
         """A series is over but for its stragglers; returns a note when the message is stale."""
         note = self.series.end(event)
-        if note is None:
+        if note is None and self.series.finished:
             self._over_at = now + STRAGGLERS
         return note
 
     def frame(self, now: float) -> None:
         """A frame was integrated; a late one takes an ended run up again, for as long as stragglers have."""
         self.phase = "acquiring"
-        if self.series.ended and self._over_at is None:
+        if self.series.finished and self._over_at is None:
             self._over_at = now + STRAGGLERS
 
     def finish(self, why: str) -> None:
@@ -68,11 +70,12 @@ class Acquisition:
 
     def watch(self, now: float, *, full: bool, exhausted: bool) -> str | None:
         """Notice that it is over: the grid is full, the source has no more, or time has passed; returns a note."""
+        silent = self._heard is not None and now - self._heard > self.idle_timeout
         if full or exhausted or (self._over_at is not None and now >= self._over_at):
             self._close()
-        elif self.series.open and self._heard is not None and now - self._heard > self.idle_timeout:
+        elif silent and self._over_at is None and self.series.current is not None:
             self._close()
-            return f"no message for {self.idle_timeout:g} s: series {self.series.current} is taken to be over"
+            return f"no message for {self.idle_timeout:g} s: the scan is taken to be over"
         return None
 
     def _close(self) -> None:

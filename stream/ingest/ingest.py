@@ -1,4 +1,4 @@
-"""The ingest loop: message → recording → decode and integrate in threads → journal → ledger.
+"""The ingest loop: message → recording → decode and integrate in threads → join → journal → ledger.
 
 The order of each commit is recording, journal, ledger: a frame in the ledger is in the journal, a frame in the
 journal is in the recording. With each commit the ledger keeps the place of the oldest message whose fate is open:
@@ -17,21 +17,25 @@ from typing import Any
 
 from stream.core.commands import read_commands
 from stream.core.errors import MessageError
-from stream.core.messages import Decoder, Event, Image, Parts, Pattern, SeriesEnd, SeriesStart
+from stream.core.messages import Decoder, Event, Image, MonitorEvent, Parts, Pattern, SeriesEnd, SeriesStart
 from stream.core.rundir import RunDirectory
+from stream.core.wire import decode as decode_any
 from stream.ingest.acquisition import Acquisition
+from stream.ingest.beside import Beside
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.recorded import RecordedMessage
-from stream.ingest.recording import Recording
-from stream.ingest.reduction import THREADS, Frame, Reduction, rejected
+from stream.ingest.recorder import Recorder
+from stream.ingest.reduction import NOWHERE, THREADS, Frame, Reduction, rejected
 from stream.ingest.sources import Source
+from stream.ingest.watch import Watch
 
-WINDOW = 4 * THREADS  # messages between socket and journal
+WINDOW = 4 * THREADS  # messages that are worked on
+WAITING = 4096  # frames that wait for their readings
 COMMIT_ROWS = 64
 COMMIT_EVERY = 0.1
 HEARTBEAT = 1.0  # seconds between commits while nothing happens
-RATE_EVERY = 1.0
+QUIET = 2.0  # seconds without a message after which a source is let go once the grid is full
 GIVEN_UP = {"finish": "finished", "abort": "aborted"}
 """Commands after which a series' frames are dropped, and the reason that the ledger gives."""
 POLL = 0.05
@@ -62,8 +66,11 @@ class Ingest:
     acquisition: Acquisition
     journal: Journal
     ledger: Ledger
-    recording: Recording | None
+    recorder: Recorder | None
+    beside: Beside
+    watch: Watch
     window_bytes: int
+    first_frame: int | None = 0
     clock: Callable[[], float] = time.monotonic
     taken: set[int] = field(default_factory=set)
     received: int = 0
@@ -71,31 +78,40 @@ class Ingest:
     recorded: dict[str, Any] | None = None
     command: int = 0
     _pending: deque[Pending] = field(default_factory=deque)
+    _working: deque[Pending] = field(default_factory=deque)
     _batch: list[tuple[FrameRow, Pattern]] = field(default_factory=list)
     _oldest: float | None = None  # arrival of the first frame of the batch
     _due: float = 0.0
+    _heard: float = 0.0
     _committed: tuple[float, Any] = (0.0, None)
-    _rate: tuple[float, int] | None = None
 
     def run(self, source: Source, stop: threading.Event) -> None:
         """Take messages until `stop` is set."""
         while not stop.is_set():
-            parts = source.receive(POLL_BUSY if self._pending else POLL)
-            if parts is not None:
-                self.accept(parts, time.time())
-            self.turn(exhausted=parts is None and source.exhausted)
-        self.settle()
+            message = source.receive(POLL_BUSY if self._working else POLL)
+            if message is not None:
+                self.accept(message.parts, time.time(), stream=message.stream)
+            elif source.live:
+                self.watch.idle()
+                self._let_go(source)
+            self.turn(exhausted=message is None and source.exhausted)
+        self.settle(give_up=True)
         self.commit()
 
-    def accept(self, parts: Parts, received: float, recorded: RecordedMessage | None = None) -> None:
+    def accept(
+        self, parts: Parts, received: float, recorded: RecordedMessage | None = None, *, stream: int = 0
+    ) -> None:
         """Take one message: record it, unless it comes from the recording, and give its pixels to a thread."""
         place, now = self._place(), self.clock()
-        event = self._decode(parts)
-        if recorded is None:
-            self._record(parts, event, received)
-        else:
-            self.recorded = {"file": recorded.file, "count": recorded.index + 1}
-        self.messages += 1
+        self._heard = now
+        if stream:
+            reading = self.beside.decode(stream, parts)
+            self._record(parts, reading, received, recorded, stream)
+            if reading is not None:
+                self._book_again(self.beside.take(stream, reading, now))
+            return
+        event = self._decode(parts, self.decode if recorded is None else decode_any)
+        self._record(parts, None if isinstance(event, MessageError) else event, received, recorded)
         self.acquisition.heard(now)
         if isinstance(event, SeriesStart):
             self._start(event)
@@ -106,36 +122,65 @@ class Ingest:
             size = sum(map(len, parts))
             self._make_room(size)
             work = rejected(event) if isinstance(event, MessageError) else self._image(event, received)
-            self._pending.append(Pending(work=work, place=place, size=size, since=now))
+            message = Pending(work=work, place=place, size=size, since=now)
+            self._pending.append(message)
+            self._working.append(message)
+
+    def take_at_once(self, event: Image, number: int, received: float) -> int:
+        """Take one image that was received before, and wait for it; returns its slot.
+
+        Raises
+        ------
+        MessageError
+            where it cannot be used.
+        """
+        row, pattern = self.reduction.submit(event, number, received).result()
+        joined = self.beside.join.complete(row, 0.0, self.clock(), give_up=True)
+        assert joined is not None  # nothing is waited for
+        self.received += 1
+        self._book(joined, pattern, self.clock())
+        return joined.slot
+
+    def slot_of(self, event: Image, number: int) -> int:
+        """Grid point of frame `number` of the scan; MessageError where it has none."""
+        slot = self.reduction.slot(event, number)
+        return self.beside.join.place(number, event.frame) if slot == NOWHERE else slot
+
+    def keep(self, message: RecordedMessage, event: Event) -> None:
+        """Put a message from elsewhere into the recording."""
+        self._record(message.parts, event, message.received or time.time())
+
+    @property
+    def monitored(self) -> bool:
+        """True where the config names an incident intensity."""
+        return self.reduction.detector.monitor is not None or self.beside.join.monitor is not None
 
     def turn(self, *, exhausted: bool) -> None:
         """What is to be done between two messages; an exhausted source has no more to give."""
-        self.settle(wait=exhausted)
+        self.settle(wait=exhausted, give_up=exhausted)
         full = len(self.taken) == self.reduction.grid.size
-        self._note(self.acquisition.watch(self.clock(), full=full, exhausted=exhausted))
+        if not self._pending:
+            self._note(self.acquisition.watch(self.clock(), full=full, exhausted=exhausted))
         self.commit_when_due()
 
-    def settle(self, *, wait: bool = True, at_most: int | None = None) -> None:
-        """Give finished messages their fate, in the order of arrival: the first valid frame of a point wins."""
-        settled = 0
-        while self._pending and settled != at_most and (wait or self._pending[0].work.done()):
-            message = self._pending.popleft()
-            settled += 1
+    def settle(self, *, wait: bool = True, give_up: bool = False) -> None:
+        """Give finished messages their fate, in the order of arrival: the first valid frame of a point wins.
+
+        wait for the threads; give_up what other streams have not told yet.
+        """
+        while self._pending and (wait or self._pending[0].work.done()):
+            message, now = self._pending[0], self.clock()
             try:
                 row, pattern = message.work.result()
+                joined = self.beside.join.complete(row, now - message.since, now, give_up=give_up)
+                if joined is None:
+                    break
+                self._book(joined, pattern, message.since)
             except MessageError as error:
                 self.ledger.reject(error.reason)
-                continue
-            if row.slot in self.taken:
-                self.ledger.duplicate()
-                continue
-            if self.acquisition.given_up is not None:
-                self.ledger.drop(self.acquisition.given_up)
-                continue
-            self.taken.add(row.slot)
-            self._batch.append((row, pattern))
-            self._oldest = message.since if self._oldest is None else self._oldest
-            self.acquisition.frame(self.clock())
+            self._pending.popleft()
+        while self._working and self._working[0].work.done():
+            self._working.popleft()
 
     def commit_when_due(self) -> None:
         """Commit when rows or time have gathered; obey what a person has asked for meanwhile."""
@@ -147,14 +192,16 @@ class Ingest:
             self.command = command.number
             if command.kind in GIVEN_UP:
                 self.acquisition.finish(GIVEN_UP[command.kind])
+        for note in self.watch.notes(now):
+            self._note(note)
         at, progress = self._committed
         if self._progress() != progress or now - at >= HEARTBEAT:
             self.commit()
 
     def commit(self) -> None:
         """Recording, then journal, then ledger."""
-        if self.recording is not None:
-            self.recording.flush()
+        if self.recorder is not None:
+            self.recorder.flush()
         for row, pattern in self._batch:
             self.journal.write(row, pattern)
             self.ledger.add(row)
@@ -165,24 +212,34 @@ class Ingest:
     def close(self) -> None:
         """End the threads and close the files."""
         self.reduction.close()
-        if self.recording is not None:
-            self.recording.close()
+        if self.recorder is not None:
+            self.recorder.close()
         self.ledger.close()
         self.journal.close()
 
-    def _decode(self, parts: Parts) -> Event | MessageError:
+    def _decode(self, parts: Parts, decode: Decoder) -> Event | MessageError:
         try:
-            return self.decode(parts)
+            return decode(parts)
         except MessageError as error:
             return error
 
-    def _record(self, parts: Parts, event: Event | MessageError, received: float) -> None:
-        if self.recording is not None:
-            index = self.recording.append(parts, None if isinstance(event, MessageError) else event, received)
-            self.recorded = {"file": self.recording.name, "count": index + 1}
+    def _record(
+        self,
+        parts: Parts,
+        event: Event | MonitorEvent | None,
+        received: float,
+        recorded: RecordedMessage | None = None,
+        stream: int = 0,
+    ) -> None:
+        self.messages += 1
+        if recorded is not None:
+            self.recorded = {"file": recorded.file, "count": recorded.index + 1}
+        elif self.recorder is not None:
+            self.recorded = self.recorder.append(parts, event, received, stream) or self.recorded
 
     def _start(self, event: SeriesStart) -> None:
         self._note(self.acquisition.start(event))
+        self.watch.begin()
         for difference in self.reduction.expected.differences(event):
             self._note(difference)
         mask = None
@@ -192,23 +249,62 @@ class Ingest:
             self._note(f"the mask of series {event.series} is not used: {error}")
         self.reduction.begin(event.saturation, mask)
         self.ledger.header(event.series, event.saturation, mask)
+        self._due = 0.0  # a header comes once: what it told is committed with the next turn
 
     def _image(self, event: Image, received: float) -> Future[Frame]:
         series = self.acquisition.series
         try:
             note = series.image(event)
+            if note is not None:
+                self._note(note)
+                self.watch.begin()
+                if series.count == 1:  # the next line is taken as the last one was
+                    self.reduction.begin(None, None)
+            self.watch.frame(event)
+            number = series.number(event, self.first_frame)
         except MessageError as error:
             return rejected(error)
-        if note is not None:
-            self._note(note)
-            self.reduction.begin(None, None)
-        return self.reduction.submit(event, series.first or 0, received)
+        return self.reduction.submit(event, number, received)
 
     def _make_room(self, size: int) -> None:
-        while self._pending and (
-            len(self._pending) >= WINDOW or size + sum(each.size for each in self._pending) > self.window_bytes
+        """Wait for threads while the window is full; do not wait for readings beyond what memory allows."""
+        if len(self._pending) >= WAITING:
+            self.settle(wait=False, give_up=True)
+        while self._working and (
+            len(self._working) >= WINDOW or size + sum(each.size for each in self._working) > self.window_bytes
         ):
-            self.settle(at_most=1)
+            self.watch.full()
+            self._working[0].work.exception()  # waits
+            self.settle(wait=False)
+
+    def _book(self, row: FrameRow, pattern: Pattern, since: float) -> None:
+        if row.slot in self.taken:
+            self.ledger.duplicate()
+        elif self.acquisition.given_up is not None:
+            self.ledger.drop(self.acquisition.given_up)
+        else:
+            self.taken.add(row.slot)
+            self._batch.append((row, pattern))
+            self.beside.join.booked(row)
+            self._oldest = since if self._oldest is None else self._oldest
+            self.acquisition.frame(self.clock())
+
+    def _book_again(self, rows: list[FrameRow]) -> None:
+        """Their incident intensity came after they were booked without."""
+        if not rows:
+            return
+        self.commit()  # a row of the batch is not in the ledger yet
+        for row in rows:
+            if row.slot in self.taken:
+                self.ledger.forget(row.slot)
+                self.ledger.add(row)
+
+    def _let_go(self, source: Source) -> None:
+        """A full grid needs no more frames: who comes next on this endpoint shall have them."""
+        full = self.acquisition.phase == "ended" and len(self.taken) == self.reduction.grid.size
+        if full and not self.watch.disconnected and self.clock() - self._heard > QUIET:
+            source.close()
+            self.watch.disconnected = True
 
     def _note(self, text: str | None) -> None:
         if text is not None:
@@ -219,21 +315,18 @@ class Ingest:
 
     def _progress(self) -> tuple[Any, ...]:
         """What tells two commits apart."""
-        return self.messages, self.ledger.accounted, self.acquisition.phase, self.command
+        return self.messages, self.ledger.accounted, self.acquisition.phase, self.command, self.watch.disconnected
 
     def _state(self) -> dict[str, Any]:
         now = self.clock()
-        state = {
+        return {
             **(self._pending[0].place if self._pending else self._place()),
             "phase": self.acquisition.phase,
             "received": self.received,
             "command": self.command,
             "updated": time.time(),
+            "recording": None if self.recorder is None else self.recorder.suspended,
+            **({} if self._oldest is None else {"latency": now - self._oldest}),
+            **self.watch.state(now, self.ledger.integrated),
+            **self.beside.state(),
         }
-        if self._oldest is not None:
-            state["latency"] = now - self._oldest
-        since, count = self._rate or (now, self.ledger.integrated)
-        if self._rate is None or now - since >= RATE_EVERY:
-            state["rate"] = (self.ledger.integrated - count) / (now - since) if now > since else 0.0
-            self._rate = now, self.ledger.integrated
-        return state

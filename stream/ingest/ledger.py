@@ -2,8 +2,9 @@
 
 received = integrated + duplicate + Σ rejected + Σ dropped + in_flight, where received counts image messages and
 undecodable ones. A row of `frames` says that the slot of that grid point holds a journalled pattern; row ids grow,
-so a reader that remembers the last one sees each frame once. `headers` keeps what a series' header tells of the
-pixels, for a restart in the middle of the series.
+so a reader that remembers the last one sees each frame once, and again when its monitor came late. `headers` keeps
+what a series' header tells of the pixels, for a restart in the middle of the series; `readings` the values of monitor
+streams by frame of the scan.
 """
 
 from __future__ import annotations
@@ -25,25 +26,34 @@ from stream.core.errors import Reject, StoreError
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frames (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE, series TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE, number INTEGER NOT NULL, series TEXT NOT NULL,
   frame INTEGER NOT NULL, monitored INTEGER NOT NULL, monitor REAL, received REAL NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS counts (kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (kind, reason)) STRICT;
 CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL NOT NULL, text TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS headers (series TEXT PRIMARY KEY, saturation INTEGER, mask BLOB) STRICT;
+CREATE TABLE IF NOT EXISTS readings (
+  stream INTEGER, number INTEGER, column TEXT, value REAL, PRIMARY KEY (stream, number, column)) STRICT;
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
 Mask = npt.NDArray[np.bool_]
+Reading = tuple[int, int, str, float]
+"""Stream, number of the frame in the scan, column, value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameRow:
-    """One integrated frame; monitor is None where none is configured, NaN where it could not be read."""
+    """One integrated frame; monitor is None where none is configured, NaN where it could not be read.
+
+    number counts the frames of the scan from 0, as the detector sent them (-1 where only the journal remembers the
+    frame); frame is the detector's own number.
+    """
 
     slot: int
     series: str
     frame: int
     monitor: float | None
     received: float
+    number: int = -1
     id: int = 0
 
 
@@ -58,6 +68,7 @@ class Ledger:
     _rows: list[FrameRow] = field(default_factory=list)
     _events: list[tuple[float, str]] = field(default_factory=list)
     _headers: list[tuple[str, int | None, bytes | None]] = field(default_factory=list)
+    _readings: list[Reading] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -125,8 +136,12 @@ class Ledger:
             cursor.execute("BEGIN IMMEDIATE")
             cursor.executemany("DELETE FROM frames WHERE slot = ?", self._forgotten)
             cursor.executemany(
-                "INSERT INTO frames (slot, series, frame, monitored, monitor, received) VALUES (?, ?, ?, ?, ?, ?)",
-                [(r.slot, r.series, r.frame, r.monitor is not None, r.monitor, r.received) for r in self._rows],
+                "INSERT INTO frames (slot, number, series, frame, monitored, monitor, received) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (r.slot, r.number, r.series, r.frame, r.monitor is not None, r.monitor, r.received)
+                    for r in self._rows
+                ],
             )
             cursor.executemany(
                 "INSERT OR REPLACE INTO counts VALUES (?, ?, ?)",
@@ -134,6 +149,7 @@ class Ledger:
             )
             cursor.executemany("INSERT INTO events (time, text) VALUES (?, ?)", self._events)
             cursor.executemany("INSERT OR REPLACE INTO headers VALUES (?, ?, ?)", self._headers)
+            cursor.executemany("INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?)", self._readings)
             cursor.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?)",
                 [(key, orjson.dumps(value).decode()) for key, value in state.items()],
@@ -145,9 +161,21 @@ class Ledger:
         self._rows.clear()
         self._events.clear()
         self._headers.clear()
+        self._readings.clear()
+
+    def reading(self, reading: Reading) -> None:
+        """Keep a monitor's value."""
+        self._readings.append(reading)
+
+    def readings(self) -> list[Reading]:
+        """Every value kept."""
+        rows = self.connection.execute("SELECT stream, number, column, value FROM readings")
+        return [
+            (stream, number, column, math.nan if value is None else value) for stream, number, column, value in rows
+        ]
 
     def forget(self, slot: int) -> None:
-        """Take back a row whose pattern the journal cannot give."""
+        """Take back a row: the journal cannot give its pattern, or it is to be booked again."""
         self._forgotten.append((slot,))
         self.integrated -= 1
 
@@ -160,18 +188,19 @@ class Ledger:
         return read_state(self.connection)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; the write-ahead log goes with the last reader."""
         self.connection.close()
 
 
 def read_rows(connection: sqlite3.Connection, after: int) -> list[FrameRow]:
     """Rows with an id above `after`, in order."""
     rows = connection.execute(
-        "SELECT id, slot, series, frame, monitored, monitor, received FROM frames WHERE id > ? ORDER BY id", (after,)
+        "SELECT id, slot, number, series, frame, monitored, monitor, received FROM frames WHERE id > ? ORDER BY id",
+        (after,),
     )
     return [
-        FrameRow(id=i, slot=slot, series=series, frame=frame, monitor=_monitor(told, value), received=received)
-        for i, slot, series, frame, told, value, received in rows
+        FrameRow(id=i, slot=slot, number=n, series=series, frame=frame, monitor=_monitor(told, value), received=at)
+        for i, slot, n, series, frame, told, value, at in rows
     ]
 
 

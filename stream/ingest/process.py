@@ -17,39 +17,38 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.core.wire import decoder_for
 from stream.ingest.acquisition import Acquisition
+from stream.ingest.beside import Beside
+from stream.ingest.checks import Expected
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
+from stream.ingest.join import Join
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
 from stream.ingest.preview import Preview
-from stream.ingest.recording import Recording
+from stream.ingest.recorder import Recorder
 from stream.ingest.reduction import Reduction
 from stream.ingest.resume import resume
-from stream.ingest.series import Expected
+from stream.ingest.series import Series
 from stream.ingest.sources import RecordingSource, SocketSource, Source
+from stream.ingest.watch import Watch
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A recording that takes the place of the socket; speed None is as fast as it goes."""
+    """A recording that takes the place of the sockets; speed None is as fast as it goes, path None holds nothing."""
 
-    path: Path
+    path: Path | None
     speed: float | None = None
 
 
 def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
     """Ingest one stream until `stop` is set."""
     config = directory.read_config()
-    ingest = open_ingest(directory, config, sent_again=replay is not None)
-    source: Source
+    ingest = open_ingest(directory, config, live=replay is None)
     try:
-        if replay is not None:
-            source = RecordingSource(replay.path, replay.speed, skip=ingest.messages)
-        else:
-            rows, columns = ingest.reduction.expected.shape
-            source = SocketSource.open(config.detector, rows * columns * 2)
+        source = open_source(config, ingest, replay)
         log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.taken))
         try:
             ingest.run(source, stop)
@@ -59,10 +58,21 @@ def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | 
         ingest.close()
 
 
-def open_ingest(directory: RunDirectory, config: Config, *, sent_again: bool) -> Ingest:
+def open_source(config: Config, ingest: Ingest, replay: Replay | None) -> Source:
+    """The sockets, or the recording behind what was taken of it already."""
+    if replay is None:
+        rows, columns = ingest.reduction.expected.shape
+        return SocketSource.open(config.detector, rows * columns * 2, config.monitors)
+    if replay.path is None:
+        return RecordingSource(iter(()))
+    first_frame = config.detector.first_frame or 0
+    return RecordingSource.open(replay.path, replay.speed, ingest.messages, first_frame)
+
+
+def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Ingest:
     """Everything ingest needs, kernels warm, with what an earlier process left taken up.
 
-    sent_again: the source is a recording, which goes on with the first message whose fate is open.
+    live: messages come from a detector now; a recording goes on with the first message whose fate is open.
 
     Raises
     ------
@@ -80,31 +90,40 @@ def open_ingest(directory: RunDirectory, config: Config, *, sent_again: bool) ->
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
     integrate.warm_up()
-    background = config.integration.background
+    scan, detector = config.scan, config.detector
+    grid = ScanGrid.from_config(scan)
     reduction = Reduction(
-        detector=config.detector,
-        grid=ScanGrid.from_config(config.scan),
+        detector=detector,
+        index=scan.index,
+        grid=grid,
         base=integrate,
         expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
         preview=Preview(directory.frame, mask),
     )
+    series = Series(frames=scan.series_frames, count=grid.size // scan.series_frames, kind=scan.series)
+    encoder = config.encoders[0] if scan.index == "pcap" else None
+    recorder = Recorder(directory.recording, geometry.shape, ledger.event) if config.recording.frames else None
     ingest = Ingest(
         directory=directory,
-        decode=decoder_for(config.detector.format),
+        decode=decoder_for(detector.format if live else "auto"),
         reduction=reduction,
-        acquisition=Acquisition(config.detector.idle_timeout),
-        journal=Journal.create(directory.journal, reduction.grid.size, integrate.axis.bins),
+        acquisition=Acquisition(detector.idle_timeout, series),
+        journal=Journal.create(directory.journal, grid.size, integrate.axis.bins),
         ledger=ledger,
-        recording=Recording(directory.recording, geometry.shape) if config.recording.frames else None,
-        window_bytes=config.detector.queue_bytes // 2,
+        recorder=recorder,
+        beside=Beside(Join.create(grid, scan.series_frames, config.monitors, encoder), ledger),
+        watch=Watch(detector, live),
+        window_bytes=detector.queue_bytes // 2,
+        first_frame=detector.first_frame,
     )
+    background = config.integration.background
     ledger.commit(
         started=before.get("started", time.time()),
         files=files,
         axis=integrate.axis.as_dict(),
         background=None if background is None else load_background(background, integrate).tolist(),
     )
-    resume(ingest, monitored=config.detector.monitor is not None, sent_again=sent_again)
+    resume(ingest, sent_again=not live)
     return ingest
 
 

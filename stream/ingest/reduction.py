@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -13,20 +14,23 @@ from stream.core.errors import MessageError, Reject
 from stream.core.messages import EncodedArray, Image, Integrate, Pattern, SeriesStart
 from stream.core.scan import ScanGrid
 from stream.core.wire.compression import decompress
+from stream.ingest.checks import Expected, choose_channel, read_monitor, read_place
 from stream.ingest.ledger import FrameRow, Mask
 from stream.ingest.preview import Preview
-from stream.ingest.series import Expected, choose_channel, read_monitor
 
 THREADS = max(2, min(8, os.cpu_count() or 2))
 
 Frame = tuple[FrameRow, Pattern]
+NOWHERE = -1
+"""Slot of a frame whose place comes from another stream."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Reduction:
-    """Reduces the images of one series after another."""
+    """Reduces the images of one series after another; index is where a frame's grid point comes from."""
 
     detector: DetectorConfig
+    index: Literal["order", "appendix", "bluesky", "pcap"]
     grid: ScanGrid
     base: Integrate
     expected: Expected
@@ -57,26 +61,42 @@ class Reduction:
         """From now on images are of a series whose header told this."""
         self._integrate = self.base.for_series(mask, saturation)
 
-    def submit(self, event: Image, first_seen: int, received: float) -> Future[Frame]:
+    def submit(self, event: Image, number: int, received: float) -> Future[Frame]:
         """Row and pattern of an image, once a thread has made them; a MessageError where the image cannot be used.
 
         Parameters
         ----------
-        first_seen
-            number of the first image of the series, which begins the grid where the config names no other.
+        number
+            of the frame in the scan, counted from 0.
         """
-        first = first_seen if self.detector.first_frame is None else self.detector.first_frame
         try:
-            slot = self.grid.slot(event.frame - first)
-            if slot is None:
-                raise MessageError(Reject.BEYOND_GRID, f"frame {event.frame} is beyond the grid of {self.grid.size}")
+            slot = self.slot(event, number)
             array = choose_channel(event, self.detector.channel)
             self.expected.check(array)
         except MessageError as error:
             return rejected(error)
         monitor = read_monitor(event, self.detector.monitor)
-        row = FrameRow(slot=slot, series=event.series, frame=event.frame, monitor=monitor, received=received)
+        row = FrameRow(
+            slot=slot, number=number, series=event.series, frame=event.frame, monitor=monitor, received=received
+        )
         return self._pool.submit(self._reduce, self._integrate, array, row)
+
+    def slot(self, event: Image, number: int) -> int:
+        """Grid point of an image, NOWHERE while only an encoder knows it.
+
+        Raises
+        ------
+        MessageError
+            ``beyond-grid`` or ``off-grid`` where there is none.
+        """
+        if self.index == "pcap":
+            return NOWHERE
+        if self.index == "appendix":
+            return self.grid.locate(number, read_place(event))
+        slot = self.grid.slot(number)
+        if slot is None:
+            raise MessageError(Reject.BEYOND_GRID, f"frame {event.frame} is beyond the grid of {self.grid.size}")
+        return slot
 
     def close(self) -> None:
         """End the threads."""

@@ -9,37 +9,45 @@ from typing import Any
 from stream.core.errors import StoreError
 from stream.ingest.ingest import Ingest
 from stream.ingest.recorded import RecordedMessage, read_recording
+from stream.ingest.refill import refill
 
 
-def resume(ingest: Ingest, *, monitored: bool, sent_again: bool) -> None:
+def resume(ingest: Ingest, *, sent_again: bool) -> None:
     """Continue where the ledger's last commit is.
 
-    Rows without an intact slot are taken back; recorded messages whose fate was open are taken; what then only the
-    journal knows (of a run without recording) is booked, unless the source sends it again.
+    Rows without an intact slot are taken back, and filled from the recording where it has their frames; recorded
+    messages whose fate was open are taken; what then only the journal knows (of a run without recording) is booked,
+    unless the source sends it again.
 
     Parameters
     ----------
-    monitored
-        A monitor is configured: the journal alone does not tell an unreadable one from none.
     sent_again
         The source is a recording, which goes on with the first message whose fate was open.
     """
     ledger, state = ingest.ledger, ingest.ledger.state()
     booked, intact = ledger.frames(), {row.slot: row for row in ingest.journal.filled()}
-    for slot in sorted(booked.keys() - intact.keys()):
+    damaged = booked.keys() - intact.keys()
+    for slot in sorted(damaged):
         ledger.forget(slot)
         ledger.event(f"slot {slot} of the journal was damaged; its grid point is free again")
     ingest.taken = set(booked.keys() & intact.keys())
     ingest.received, ingest.messages = ledger.accounted, state.get("messages", 0)
     ingest.recorded, ingest.command = state.get("recorded"), state.get("command", 0)
+    ingest.beside.join.restore(ledger.readings())
+    for slot in ingest.taken:
+        ingest.beside.join.booked(booked[slot])
     _restore(ingest, state)
+    if damaged:
+        filled = refill(ingest, recorded_before(ingest), damaged)
+        ledger.event(f"{filled} of {len(damaged)} damaged frames were taken from the recording again")
+        _restore(ingest, state)
     for message in uncommitted(ingest):
-        ingest.accept(message.parts, message.received or 0.0, message)
+        ingest.accept(message.parts, message.received or 0.0, message, stream=message.stream)
         ingest.settle(wait=False)
         ingest.commit_when_due()
-    ingest.settle()
+    ingest.settle(give_up=True)
     for slot in [] if sent_again else sorted(intact.keys() - ingest.taken):
-        ledger.add(intact[slot] if monitored else replace(intact[slot], monitor=None))
+        ledger.add(intact[slot] if ingest.monitored else replace(intact[slot], monitor=None))
         ingest.taken.add(slot)
         ingest.received += 1
     if "phase" in state:
@@ -56,6 +64,15 @@ def uncommitted(ingest: Ingest) -> Iterator[RecordedMessage]:
                 yield from read_recording(path, place["count"] if path.name == place["file"] else 0)
             except StoreError as error:
                 ingest.ledger.event(f"what is left of {path.name} is not taken: {error}")
+
+
+def recorded_before(ingest: Ingest) -> Iterator[RecordedMessage]:
+    """Everything recorded; what is damaged is noted and left out."""
+    for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
+        try:
+            yield from read_recording(path)
+        except StoreError as error:
+            ingest.ledger.event(f"left out: {error}")
 
 
 def _restore(ingest: Ingest, state: dict[str, Any]) -> None:

@@ -93,7 +93,7 @@ class Bench:
         directory.create()
         config = write_config(path, **changes)
         write_resolved(config, directory.config)
-        ingest = open_ingest(directory, config, sent_again=sent_again)
+        ingest = open_ingest(directory, config, live=not sent_again)
         clock = Clock()
         ingest.clock = clock
         return cls(path, config, ingest, clock, directory)
@@ -103,6 +103,13 @@ class Bench:
         for parts in messages:
             self.ingest.accept(parts, time.time())
         return self
+
+    def settle(self, count: int) -> None:
+        """Only the oldest messages get their fate."""
+        pending = self.ingest._pending
+        rest = [pending.pop() for _ in range(len(pending) - count)]
+        self.ingest.settle()
+        pending.extend(reversed(rest))
 
     def turn(self, seconds: float = 0.0, *, exhausted: bool = False) -> str:
         """Let time pass, commit, and tell the phase."""

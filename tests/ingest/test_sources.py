@@ -14,6 +14,7 @@ from helpers.bench import SHAPE, scan_messages, write_config
 from stream.core.config import DetectorConfig
 from stream.core.errors import UnavailableError
 from stream.core.wire import decode
+from stream.ingest.recorded import read_recording
 from stream.ingest.recording import Recording
 from stream.ingest.sources import RecordingSource, SocketSource
 
@@ -38,9 +39,10 @@ def received(source: SocketSource, count: int) -> list[list[bytes]]:
     """Copies of the next messages."""
     found = []
     while len(found) < count:
-        parts = source.receive(5.0)
-        assert parts is not None
-        found.append([bytes(part) for part in parts])
+        message = source.receive(5.0)
+        assert message is not None
+        assert message.stream == 0
+        found.append([bytes(part) for part in message.parts])
     return found
 
 
@@ -79,7 +81,7 @@ def test_what_the_socket_holds_is_bounded_in_bytes(tmp_path: Path) -> None:
     config = detector(tmp_path, queue_bytes=64 << 20)
     for size, count in [(1 << 20, 16), (1 << 30, 1), (0, 16 << 20)]:
         source = SocketSource.open(config, size)
-        assert source.socket.getsockopt(zmq.RCVHWM) == count
+        assert source.sockets[0].getsockopt(zmq.RCVHWM) == count
         source.close()
 
 
@@ -139,13 +141,13 @@ class Watch:
 @pytest.mark.parametrize("skip", [0, 1, 3, 4, 6, 99])
 def test_a_recording_as_fast_as_it_goes(recorded: Path, skip: int) -> None:
     watch = Watch()
-    source = RecordingSource(recorded, None, skip, sleep=watch.sleep, clock=watch)
+    source = RecordingSource(read_recording(recorded, skip), None, sleep=watch.sleep, clock=watch)
     found = []
     while not source.exhausted:
-        parts = source.receive(0.05)
-        if parts is not None:
+        message = source.receive(0.05)
+        if message is not None:
             assert watch.now == 50.0
-            found.append(list(parts))
+            found.append(list(message.parts))
     assert found == MESSAGES[skip:]
     assert source.receive(0.05) is None
 
@@ -153,7 +155,7 @@ def test_a_recording_as_fast_as_it_goes(recorded: Path, skip: int) -> None:
 @pytest.mark.parametrize("speed", [0.5, 1.0, 4.0])
 def test_a_recording_at_its_pace(recorded: Path, speed: float) -> None:
     watch = Watch()
-    source = RecordingSource(recorded, speed, 0, sleep=watch.sleep, clock=watch)
+    source = RecordingSource(read_recording(recorded), speed, sleep=watch.sleep, clock=watch)
     times = []
     while not source.exhausted:
         if source.receive(0.05) is not None:

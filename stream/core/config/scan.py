@@ -84,6 +84,15 @@ class ScanConfig(Section):
     series: Literal["scan", "slice", "line"] = "scan"
     index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order", "appendix", "pcap")] = "order"
 
+    @property
+    def series_frames(self) -> int:
+        """Frames of one detector series."""
+        sizes = {"slice": self.slices.count, "angle": self.angles.size, "position": self.positions.count}
+        if self.series == "line":
+            return sizes[self.order[2]]
+        plane = sizes["angle"] * sizes["position"]
+        return plane if self.series == "slice" else plane * sizes["slice"]
+
     @field_validator("order")
     @classmethod
     def _permutation(cls, order: tuple[str, str, str]) -> tuple[str, str, str]:

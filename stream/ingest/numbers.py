@@ -1,0 +1,54 @@
+"""What the frame numbers of a series tell: gaps, and whether another receiver takes a share of the frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LOOK_AT = 32  # of the newest frame numbers
+REGULAR = 0.8  # of the steps between them are equal where a share of the frames goes elsewhere
+SHOWN = 5
+
+
+@dataclass(slots=True)
+class Numbers:
+    """Follows the frame numbers of one series after another; `gaps` are those not told yet, both ends inclusive."""
+
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    _highest: int | None = None
+    _newest: deque[int] = field(default_factory=lambda: deque(maxlen=LOOK_AT))
+
+    def begin(self) -> None:
+        """Another series: its numbers start anew."""
+        self._highest = None
+        self._newest.clear()
+
+    def take(self, frame: int) -> None:
+        """A frame came."""
+        if self._highest is None or frame > self._highest:
+            if self._highest is not None and frame > self._highest + 1:
+                self.gaps.append((self._highest + 1, frame - 1))
+            self._highest = frame
+        self._newest.append(frame)
+
+    def stride(self) -> int | None:
+        """The step of the frame numbers, where it is regular and more than one."""
+        if len(self._newest) < LOOK_AT:
+            return None
+        steps = np.diff(np.unique(self._newest))
+        if steps.size < LOOK_AT // 2:
+            return None
+        usual = int(np.median(steps))
+        return usual if usual > 1 and np.mean(steps == usual) >= REGULAR else None
+
+    def tell_gaps(self) -> str | None:
+        """A sentence with the gaps since the last one."""
+        if not self.gaps:
+            return None
+        listed = ", ".join(f"{a}–{b}" if b > a else str(a) for a, b in self.gaps[:SHOWN])
+        more = f" and {len(self.gaps) - SHOWN} more gaps" if len(self.gaps) > SHOWN else ""
+        missing = sum(b - a + 1 for a, b in self.gaps)
+        self.gaps.clear()
+        return f"{missing} frames did not come: {listed}{more}"
