@@ -1,4 +1,4 @@
-"""The recording: every message as it was received, one HDF5 file for each start of ingest.
+"""One file of the recording: every message as it was received, in HDF5.
 
 ::
 
@@ -8,17 +8,20 @@
 
 The envelope of a message (`stream.ingest.envelope`) is in ``bytes``, without the pixels that lie in ``frames``. Files
 are written in HDF5's single-writer mode: what was flushed can be read although the writer was killed (with
-``swmr=True``), but such a file can never be written again; hence one file for each start.
+``swmr=True``), but such a file can never be written again; hence each start of ingest begins another
+(`stream.ingest.recorder`).
 """
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import h5py
 import hdf5plugin
@@ -42,8 +45,10 @@ ROW = np.dtype(
         ("received", "<f8"),  # Unix seconds
     ]
 )
+RESERVE = 64 << 20
+"""Bytes of the disk left alone: HDF5 must be able to flush and close, the ledger to book what comes."""
+_HELD = 256 << 20  # bytes held in memory until the first image tells the frames' dtype
 _BUFFER = 1 << 20  # bytes held back until they are worth a write
-_RESERVE = 8 << 20  # bytes of the disk left alone, so that HDF5 can always flush and close
 _BYTES_CHUNK = 1 << 18
 _ROWS_CHUNK = 1024
 
@@ -67,17 +72,15 @@ _KINDS: dict[type, Kind] = {SeriesStart: Kind.START, Image: Kind.IMAGE, SeriesEn
 
 
 class Recording:
-    """Writes the messages of one start of ingest, from one thread.
+    """Writes the messages of one file, from one thread.
 
     Parameters
     ----------
     folder
         gets the file, ``raw-0001.h5`` or the next free number. It is empty until the first image of the detector's
-        shape tells the frames' dtype.
+        shape tells the frames' dtype, or until `flush`.
     shape
         (rows, columns) of the detector. Images of another shape or dtype, or with several channels, are kept whole.
-    pending_bytes
-        that messages before the first image may take in memory; then the file begins without frames.
 
     Attributes
     ----------
@@ -85,24 +88,39 @@ class Recording:
         of the file.
     count
         messages so far.
+    flushed
+        of them, those that the file holds.
+
+    Raises
+    ------
+    StoreError
+        where the file cannot be written.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int], pending_bytes: int = 256 * 1024 * 1024) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self.path = folder / f"raw-{_next_number(folder):04d}.h5"
         self.name = self.path.name
-        self.count = 0
+        self.count = self.flushed = 0
         self._shape = shape
-        self._pending_bytes = pending_bytes
         self._file: h5py.File | None = None
         self._frames: h5py.Dataset | None = None
+        self._store: Any = None  # the datasets BYTES and INDEX
+        self._index: Any = None
         self._failed = False
         self._frame_count = 0
         self._offset = 0
         self._rows: list[tuple[int, int, int, int, int, int, int, float]] = []
         self._bytes: list[bytes] = []
         self._buffered = 0
-        with self._writing():
+        self._check_room(0)
+        try:
             self.path.touch(exist_ok=False)
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
+
+    def misses_frames(self, event: Event | MonitorEvent | None) -> bool:
+        """True where the file was begun without frames, and the event's pixels could be one."""
+        return self._file is not None and self._frames is None and _pixels(event, self._shape) is not None
 
     def append(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> int:
         """Record one message; its index in this file is returned.
@@ -125,41 +143,40 @@ class Recording:
         self._check_room(sum(map(len, parts)))
         with self._writing():
             pixels = _pixels(event, self._shape)
-            if self._file is None and (pixels is not None or self._buffered > self._pending_bytes):
-                self._file = self._create(pixels)
+            if self._file is None and (pixels is not None or self._buffered > _HELD):
+                self._create(pixels)
             frame, cut, size = self._store_frame(parts, pixels)
             kind = Kind.MONITOR + stream - 1 if stream else _KINDS.get(type(event), Kind.UNDECODABLE)
             self._buffer(parts, kind, frame, cut, size, received)
             if self._file is not None and self._buffered > _BUFFER:
-                self._write_buffer(self._file)
+                self._write_buffer()
         self.count += 1
         return self.count - 1
 
     def flush(self) -> None:
-        """Hand everything to the operating system; before the first image there is no file to flush."""
-        if self._file is None:
+        """Hand everything to the operating system; before the first image the file is begun without frames."""
+        if self._file is None and not self._rows:
             return
         with self._writing():
-            self._write_buffer(self._file)
+            self._write_buffer()
 
     def close(self) -> None:
-        """Flush and close; no file is left behind where no message came, and a file that failed is left as it is."""
+        """Flush and close; no file is left behind where no message came, one that failed was closed then."""
         if self._failed:
             return
         if self._file is None and not self._rows:
             self.path.unlink(missing_ok=True)
             return
         with self._writing():
-            self._file = self._file or self._create(None)
-            try:
-                self._write_buffer(self._file)
-            finally:
-                self._file.close()
+            self._write_buffer().close()
 
     def _check_room(self, size: int) -> None:
         """HDF5 does not survive a full disk: it crashes when it closes a file it could not write."""
-        free = shutil.disk_usage(self.path.parent).free
-        if free < size + self._buffered + _RESERVE:
+        try:
+            free = shutil.disk_usage(self.path.parent).free
+        except OSError as error:
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
+        if free < size + self._buffered + RESERVE:
             raise StoreError(f"{self.path} cannot be written: the disk is full ({free} bytes left)")
 
     @contextmanager
@@ -170,10 +187,23 @@ class Recording:
             yield
         except (OSError, RuntimeError, ValueError) as error:  # h5py has no error of its own
             self._failed = True
+            self._abandon()
             raise StoreError(f"{self.path} cannot be written: {' '.join(str(error).split())}") from error
 
+    def _abandon(self) -> None:
+        """Close a file that cannot be written: HDF5 crashes where its last writes fail, so they go to memory."""
+        if not self.flushed:
+            with suppress(OSError):
+                self.path.unlink()
+        if self._file is not None:
+            with suppress(OSError, RuntimeError, ValueError):
+                nowhere = os.memfd_create(self.name)
+                os.dup2(nowhere, self._file.id.get_vfd_handle(), inheritable=False)
+                os.close(nowhere)
+                self._file.close()
+
     def _create(self, pixels: EncodedArray | None) -> h5py.File:
-        file = h5py.File(self.path, "w", libver="latest")
+        self._file = file = h5py.File(self.path, "w", libver="latest")
         entry = _group(file, "entry", "NXentry", default="data")
         data = _group(entry, "data", "NXdata", signal="frames")
         _group(entry, "messages", "NXcollection")
@@ -186,8 +216,10 @@ class Recording:
                 dtype=pixels.dtype,
                 compression=hdf5plugin.Bitshuffle(cname="lz4"),
             )
-        file.create_dataset(BYTES, shape=(0,), maxshape=(None,), chunks=(_BYTES_CHUNK,), dtype=np.uint8)
-        file.create_dataset(INDEX, shape=(0,), maxshape=(None,), chunks=(_ROWS_CHUNK,), dtype=ROW)
+        # both kept open: what a dataset could not write is lost without an error when h5py closes it unasked
+        self._store = file.create_dataset(BYTES, (0,), np.uint8, maxshape=(None,), chunks=(_BYTES_CHUNK,))
+        self._index = file.create_dataset(INDEX, (0,), ROW, maxshape=(None,), chunks=(_ROWS_CHUNK,))
+        file.flush()  # single-writer mode does not survive a disk that fails while it begins
         file.swmr_mode = True
         return file
 
@@ -212,13 +244,16 @@ class Recording:
         self._offset += len(envelope)
         self._buffered += len(envelope)
 
-    def _write_buffer(self, file: h5py.File) -> None:
+    def _write_buffer(self) -> h5py.File:
+        file = self._file or self._create(None)
         if self._rows:
-            _extend(file[BYTES], np.frombuffer(b"".join(self._bytes), dtype=np.uint8))
+            _extend(self._store, np.frombuffer(b"".join(self._bytes), dtype=np.uint8))
             file.flush()  # a row must never come before what it points to
-            _extend(file[INDEX], np.array(self._rows, dtype=ROW))
+            _extend(self._index, np.array(self._rows, dtype=ROW))
+            file.flush()
+            self.flushed += len(self._rows)
             self._rows, self._bytes, self._buffered = [], [], 0
-        file.flush()
+        return file
 
 
 def _pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> EncodedArray | None:
