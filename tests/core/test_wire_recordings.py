@@ -89,7 +89,7 @@ def test_v1_cut_recording_is_refused(recordings: Path) -> None:
         with pytest.raises(MessageError, match=r"size is 75\d{4}, but 20000 bytes were sent") as caught:
             decode(parts)
         assert caught.value.reason == Reject.TRUNCATED
-    assert decode(end_parts) == SeriesEnd(series="6")
+    assert decode(end_parts) == SeriesEnd(series="6", number=6)
 
 
 @pytest.mark.parametrize("decoder", ["auto", "dectris-2"])
@@ -110,7 +110,8 @@ def test_v2_two_thresholds(recordings: Path, expected: dict[str, Any], decoder: 
         assert image.channels.keys() == truth["data"].keys()
         for name, array in image.channels.items():
             check_pixels(array, truth["data"][name])
-    assert end == SeriesEnd(series=start.series)
+    assert end == SeriesEnd(series=start.series, number=start.number)
+    assert {event.number for event in (start, *images)} == {truths[0]["series_id"]}
 
 
 def test_v2_of_a_real_detector(recordings: Path, expected: dict[str, Any]) -> None:
@@ -143,7 +144,9 @@ def test_stins(recordings: Path) -> None:
     sums = [int(decompress(image.channels[""]).sum()) for image in images]
     assert (min(sums), max(sums)) == (991, 1481)
     assert isinstance(events[0], SeriesStart)
-    assert events[-1] == SeriesEnd(series="")
+    assert isinstance(events[-1], SeriesEnd)
+    assert [event.message for event in events] == list(range(11)), "the server numbers all its messages"
+    assert {(event.series, event.number) for event in events} == {("", None)}
 
 
 PIXELS = np.arange(12, dtype="<u2").reshape(3, 4)

@@ -69,3 +69,32 @@ def v2_image(array: npt.NDArray[Any], frame: int = 0, elements: Any = None) -> l
     """A V2 image message with one channel."""
     data = {"threshold_1": multi_dim(array, elements)}
     return v2_message("image", image_id=frame, real_time=[100, 50_000_000], data=data)
+
+
+def stins_image(array: npt.NDArray[Any], blob: bytes | None = None, **changes: Any) -> list[bytes]:
+    """A STINS image of number 0, raw unless a blob and its compression are given; None removes a key."""
+    head = {"htype": "image", "frame": 0, "shape": array.shape, "type": array.dtype.name, "compression": "none"}
+    values = {key: value for key, value in (head | changes).items() if value is not None}
+    return [orjson.dumps(values), array.tobytes() if blob is None else blob]
+
+
+def array1_image(array: npt.NDArray[Any], frame: int = 0) -> list[bytes]:
+    """An array-1.0 message in the array's own byte order."""
+    endianness = "big" if array.dtype.str[0] == ">" else "little"
+    head = {"htype": "array-1.0", "frame": frame, "shape": array.shape, "type": array.dtype.name}
+    return [orjson.dumps(head | {"endianness": endianness}), array.tobytes()]
+
+
+def monitor(kind: Any, message: int = 1, **values: Any) -> list[bytes]:
+    """A message of a MAX IV monitor."""
+    return [orjson.dumps({"message_id": message, "message_type": kind, "version": 1} | values)]
+
+
+def panda_capture(rows: npt.NDArray[np.uint32]) -> bytes:
+    """A scaled capture of uint32 columns C0, C1, …, all its rows in one frame."""
+    names = [f'<field name="C{n}" type="uint32" capture="Value" scale="1" offset="0" units="" />'
+             for n in range(rows.shape[1])]  # fmt: skip
+    data = f'<data missed="0" process="Scaled" format="Framed" sample_bytes="{4 * rows.shape[1]}" />'
+    header = "\n".join(["<header>", data, "<fields>", *names, "</fields>", "</header>", "\n"])
+    frame = b"BIN " + struct.pack("<I", rows.nbytes + 8) + rows.astype("<u4").tobytes()
+    return header.encode() + frame + f"END {len(rows)} Disarmed\n".encode()

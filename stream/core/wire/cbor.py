@@ -1,49 +1,41 @@
-"""CBOR from the network, and the arrays in it (RFC 8746 and DECTRIS' compressed byte strings)."""
+"""CBOR (RFC 8949) from the network: byte strings stay views of the message, no tag is evaluated, all is bounded.
+
+General readers copy every byte string, build as many objects as the sender likes (a list a byte), and make values of
+tags: powers as large as asked for, regular expressions, cyclic references.
+"""
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Callable
-from functools import partial
+import struct
 from typing import Any
 
-import cbor2
-import numpy as np
 from cbor2 import CBORTag
 
 from stream.core.errors import MessageError, Reject
-from stream.core.messages import Algorithm, EncodedArray
-from stream.core.wire.header import checked_shape
 
 SELF_DESCRIBED = 55799
-MULTI_DIM = 40
-COMPRESSED = 56500
 _DEPTH = 32
-_ALGORITHMS: dict[str, Algorithm] = {"bslz4": "bslz4", "lz4": "lz4-hdf5"}
-
-
-def _tagged(tag: int, value: Any, _immutable: bool) -> Any:
-    return value if tag == SELF_DESCRIBED else CBORTag(tag, value)
-
-
-class _EveryTag(dict[int, Callable[[Any, bool], Any]]):
-    """Keeps every tag as a CBORTag, so that none of cbor2's own makes a value.
-
-    Those include powers as large as the sender likes, regular expressions and cyclic references.
-    """
-
-    def __missing__(self, tag: int) -> Callable[[Any, bool], Any]:
-        return partial(_tagged, tag)
+_MOST_VALUES = 5_000  # 3 ms of reading; detectors send 150
+_LONGEST_TEXT = 200_000  # bytes; what they become is four times as much at most
+_INDEFINITE = 31
+_BREAK = object()
+_FLOATS = {25: struct.Struct(">e"), 26: struct.Struct(">f"), 27: struct.Struct(">d")}
+_CONSTANTS = {20: False, 21: True, 22: None, 23: None}
 
 
 def read_cbor(data: bytes | memoryview) -> Any:
-    """One CBOR item as dicts with text or byte keys, lists, scalars and CBORTag."""
-    try:
-        return cbor2.loads(data, semantic_decoders=_EveryTag(), max_depth=_DEPTH, strict_hashable_types=True)
-    except cbor2.CBORDecodeEOF as error:
-        raise MessageError(Reject.TRUNCATED, "the CBOR item ends before it is complete") from error
-    except (cbor2.CBORError, ValueError, OverflowError, MemoryError) as error:
-        raise MessageError(Reject.NOT_DECODABLE, f"not CBOR: {error}") from error
+    """One CBOR item as dicts, lists, scalars, memoryviews (byte strings) and CBORTag (but for tag 55799).
+
+    Raises
+    ------
+    MessageError
+        TRUNCATED where the item ends early, SIZE where it holds too much or something follows it, NOT_DECODABLE else.
+    """
+    reader = _Reader(memoryview(data))
+    value = reader.item(_DEPTH)
+    if reader.at != len(data):
+        raise MessageError(Reject.SIZE, f"{len(data) - reader.at} bytes follow the CBOR item")
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -54,56 +46,126 @@ def plain(value: Any) -> Any:
         return {key if isinstance(key, str) else repr(key): plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
-    if isinstance(value, bytes):
+    if isinstance(value, memoryview):
         return f"<{len(value)} bytes>"
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return float(value)
-    return value if isinstance(value, str | int | float) else None
+    return value
 
 
-def read_array(value: Any, name: str) -> EncodedArray:
-    """The two-dimensional array in tag 40, not yet decompressed; `name` is for the error sentences.
+class _Reader:
+    """A walk over one item; `at` is the next byte."""
 
-    Raises
-    ------
-    MessageError
-        SHAPE for anything but tag 40 over two positive dimensions, DTYPE for elements numpy lacks.
-    """
-    if not isinstance(value, CBORTag) or value.tag != MULTI_DIM:
-        raise MessageError(Reject.SHAPE, f"{name}: not a row-major array (tag {MULTI_DIM})")
-    if not isinstance(value.value, list) or len(value.value) != 2:
-        raise MessageError(Reject.SHAPE, f"{name}: an array is a pair of dimensions and elements")
-    dims, elements = value.value
-    shape = checked_shape(dims, name)
-    if not isinstance(elements, CBORTag):
-        raise MessageError(Reject.DTYPE, f"{name}: the elements have no type tag")
-    algorithm, element_size, data = _byte_string(elements.value, name)
-    return EncodedArray(
-        shape=shape,
-        dtype=_element_type(elements.tag, name),
-        algorithm=algorithm,
-        element_size=element_size,
-        data=data,
-    )
+    def __init__(self, data: memoryview) -> None:
+        self.data, self.at, self.left = data, 0, _MOST_VALUES
+
+    def item(self, depth: int) -> Any:
+        """The item that begins here; no deeper than `depth`."""
+        self._spend()
+        if depth == 0:
+            raise MessageError(Reject.NOT_DECODABLE, f"CBOR nested deeper than {_DEPTH}")
+        first = self.take(1)[0]
+        major, info = first >> 5, first & 31
+        if major == 7:
+            return self._simple(info)
+        if 2 <= major <= 5:
+            return self._many(major, None if info == _INDEFINITE else self._argument(info), depth - 1)
+        n = self._argument(info)
+        if major < 2:
+            return -1 - n if major else n
+        marked = self.item(depth - 1)
+        if marked is _BREAK:
+            raise _malformed(first)
+        return marked if n == SELF_DESCRIBED else CBORTag(n, marked)
+
+    def _spend(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise MessageError(Reject.SIZE, f"CBOR of more than {_MOST_VALUES} values")
+
+    def take(self, n: int) -> memoryview:
+        """The next `n` bytes."""
+        start, self.at = self.at, self.at + n
+        if self.at > len(self.data):
+            raise MessageError(Reject.TRUNCATED, f"the CBOR item ends before it is complete, at byte {start}")
+        return self.data[start : self.at]
+
+    def _argument(self, info: int) -> int:
+        if info < 24:
+            return info
+        if info > 27:
+            raise _malformed(info)
+        return int.from_bytes(self.take(1 << info - 24), "big")
+
+    def _simple(self, info: int) -> Any:
+        if info == _INDEFINITE:
+            return _BREAK
+        if info in _FLOATS:
+            return _FLOATS[info].unpack(self.take(_FLOATS[info].size))[0]
+        if info not in _CONSTANTS:
+            raise _malformed(0xE0 | info)
+        return _CONSTANTS[info]
+
+    def _many(self, major: int, n: int | None, depth: int) -> Any:
+        """A string, list or map of `n`, or of as many as there are before a break."""
+        match major:
+            case 2:
+                return self._string(major, n)
+            case 3:
+                return _text(self._string(major, n))
+            case 4:
+                return self._list(n, depth)
+        return self._map(n, depth)
+
+    def _string(self, major: int, n: int | None) -> memoryview:
+        """Its bytes; joined where they come in pieces."""
+        if n is not None:
+            return self.take(n)
+        joined = bytearray()
+        while (first := self.take(1)[0]) != 0xFF:
+            self._spend()
+            if first >> 5 != major:
+                raise _malformed(first)
+            joined += self.take(self._argument(first & 31))
+        return memoryview(bytes(joined))
+
+    def _list(self, n: int | None, depth: int) -> list[Any]:
+        items: list[Any] = []
+        while n is None or len(items) < n:
+            value = self.item(depth)
+            if value is _BREAK:
+                if n is None:
+                    break
+                raise _malformed(0xFF)
+            items.append(value)
+        return items
+
+    def _map(self, n: int | None, depth: int) -> dict[Any, Any]:
+        """The last of equal keys wins, as in JSON."""
+        items: dict[Any, Any] = {}
+        read = 0
+        while n is None or read < n:
+            key = self.item(depth)
+            if key is _BREAK and n is None:
+                break
+            if not isinstance(key, str | int):
+                raise MessageError(Reject.NOT_DECODABLE, "a key of a CBOR map is neither text nor a whole number")
+            value = self.item(depth)
+            if value is _BREAK:
+                raise _malformed(0xFF)
+            items[key] = value
+            read += 1
+        return items
 
 
-def _element_type(tag: int, name: str) -> np.dtype[Any]:
-    """The numpy type of an RFC 8746 tag: 0b010_f_s_e_ll (float, signed, little endian, log2 of the size)."""
-    is_float, signed, little, exponent = tag >> 4 & 1, tag >> 3 & 1, tag >> 2 & 1, tag & 3
-    size = 1 << (is_float + exponent)
-    if not 64 <= tag <= 87 or tag == 76 or size > 8:
-        raise MessageError(Reject.DTYPE, f"{name}: tag {tag} is no element type that can be read")
-    kind = "f" if is_float else "i" if signed else "u"
-    return np.dtype(f"{'<' if little else '>'}{kind}{size}")
+def _text(encoded: memoryview) -> str:
+    if len(encoded) > _LONGEST_TEXT:
+        raise MessageError(Reject.SIZE, f"a CBOR text of {len(encoded)} bytes, at most {_LONGEST_TEXT} are read")
+    try:
+        return str(encoded, "utf-8")
+    except UnicodeDecodeError as error:
+        raise MessageError(Reject.NOT_DECODABLE, f"CBOR text: {error}") from error
 
 
-def _byte_string(value: Any, name: str) -> tuple[Algorithm, int, bytes]:
-    """Algorithm, element size and bytes of a byte string that may be compressed."""
-    if isinstance(value, bytes):
-        return "raw", 0, value
-    if not isinstance(value, CBORTag) or value.tag != COMPRESSED:
-        raise MessageError(Reject.NOT_DECODABLE, f"{name}: the elements are no byte string")
-    match value.value:
-        case [str(algorithm), int(element_size), bytes(data)] if algorithm in _ALGORITHMS:
-            return _ALGORITHMS[algorithm], element_size, data
-    raise MessageError(Reject.NOT_DECODABLE, f"{name}: {reprlib.repr(value.value)} is no known compression")
+def _malformed(first: int) -> MessageError:
+    return MessageError(Reject.NOT_DECODABLE, f"not CBOR: an item may not begin with 0x{first:02x} here")

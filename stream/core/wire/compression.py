@@ -19,13 +19,14 @@ from dectris.compression import decompress as dectris_decompress
 from stream.core.errors import MessageError, Reject
 from stream.core.messages import EncodedArray
 
-GIBIBYTE = 1 << 30
+LARGEST_FRAME = 1 << 28
+"""Bytes that one array may have: the largest detectors send 16M pixels of at most 8 bytes."""
 _HEADER = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
 _LZ4_RATIO = 255  # one byte of a match length stands for at most 255 bytes
 
 
-def decompress(array: EncodedArray, max_bytes: int = GIBIBYTE) -> npt.NDArray[Any]:
+def decompress(array: EncodedArray, max_bytes: int = LARGEST_FRAME) -> npt.NDArray[Any]:
     """The elements of `array`, in its shape and in native byte order.
 
     The result may be read-only, and a view of the message where nothing was compressed. The work is done

@@ -28,8 +28,10 @@ def _start(header: Header, parts: Parts) -> SeriesStart:
     n = _PARTS[detail]
     expect_parts(parts, header, n, n + 1)
     config = read_json(parts[1], "detector configuration") if n > 1 else Header(header.kind, {})
+    number = header.count("series")
     return SeriesStart(
-        series=str(header.count("series")),
+        series=str(number),
+        number=number,
         settings=config.values,
         appendix=parse_appendix(parts[n]) if len(parts) > n else None,
         channels=(CHANNEL,),
@@ -62,8 +64,10 @@ def _image(header: Header, parts: Parts) -> Image:
         reason = Reject.TRUNCATED if sent < size else Reject.SIZE
         raise MessageError(reason, f"dimage_d-1.0: size is {size}, but {sent} bytes were sent")
     nanoseconds = times.quantity("real_time")
+    number = header.count("series")
     return Image(
-        series=str(header.count("series")),
+        series=str(number),
+        number=number,
         frame=header.count("frame"),
         channels={CHANNEL: _array(data, data.text("encoding"), parts[2])},
         real_time=None if nanoseconds is None else nanoseconds * 1e-9,
@@ -89,7 +93,8 @@ def _array(header: Header, encoding: str, blob: bytes | memoryview) -> EncodedAr
 
 def _end(header: Header, parts: Parts) -> SeriesEnd:
     expect_parts(parts, header, 1)
-    return SeriesEnd(series=str(header.count("series")))
+    number = header.count("series")
+    return SeriesEnd(series=str(number), number=number)
 
 
 READERS: dict[str, Reader] = {"dheader-1.0": _start, "dimage-1.0": _image, "dseries_end-1.0": _end}

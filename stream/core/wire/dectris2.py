@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
-from cbor2 import CBORTag
 
 from stream.core.errors import MessageError, Reject
 from stream.core.messages import Event, Image, Parts, SeriesEnd, SeriesStart
 from stream.core.wire.appendix import Appendix, parse_appendix
-from stream.core.wire.cbor import MULTI_DIM, plain, read_array, read_cbor
+from stream.core.wire.cbor import plain, read_cbor
 from stream.core.wire.header import Header
+from stream.core.wire.typed_array import is_array, read_array
 
 
 def decode(parts: Parts) -> Event:
@@ -32,6 +32,7 @@ def _start(header: Header) -> SeriesStart:
     masks = _mapping(header, "pixel_mask") if "pixel_mask" in header.values else {}
     return SeriesStart(
         series=header.text("series_unique_id"),
+        number=header.label("series_id"),
         settings={key: value for key, value in plain(header.values).items() if key != "user_data"},
         appendix=_user_data(header),
         channels=_channels(header),
@@ -40,11 +41,7 @@ def _start(header: Header) -> SeriesStart:
         pixel_size=header.pitch("pixel_size_y", "pixel_size_x"),
         saturation=header.limit("saturation_value"),
         # some senders leave a stub, not an array, where the mask was
-        mask={
-            name: read_array(value, f"mask of {name}")
-            for name, value in masks.items()
-            if isinstance(value, CBORTag) and value.tag == MULTI_DIM
-        },
+        mask={name: read_array(value, f"mask of {name}") for name, value in masks.items() if is_array(value)},
     )
 
 
@@ -54,6 +51,7 @@ def _image(header: Header) -> Image:
         raise header.refuse("data", "a map with a channel in it")
     return Image(
         series=header.text("series_unique_id"),
+        number=header.label("series_id"),
         frame=header.count("image_id"),
         channels={name: read_array(value, f"data of {name}") for name, value in data.items()},
         real_time=_seconds(header, "real_time"),
@@ -62,7 +60,7 @@ def _image(header: Header) -> Image:
 
 
 def _end(header: Header) -> SeriesEnd:
-    return SeriesEnd(series=header.text("series_unique_id"))
+    return SeriesEnd(series=header.text("series_unique_id"), number=header.label("series_id"))
 
 
 _READERS: dict[str, Callable[[Header], Event]] = {"start": _start, "image": _image, "end": _end}
@@ -97,7 +95,7 @@ def _user_data(header: Header) -> Appendix | None:
     value = header.values.get("user_data")
     if value is None:
         return None
-    if isinstance(value, str | bytes):
+    if isinstance(value, str | memoryview):
         return parse_appendix(value)
     attached = plain(value)
     return attached if isinstance(attached, dict) else orjson.dumps(attached).decode()

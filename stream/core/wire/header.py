@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,11 @@ from stream.core.errors import MessageError, Reject
 from stream.core.messages import Event, Parts
 
 LARGEST = 2**63 - 1
+LONGEST_JSON = 60_000
+"""Bytes of a JSON part that are read: orjson takes 12 to 16 for each of them."""
+MOST_VALUES = 8_000
+"""Values in it, likewise: an object of one key takes 9 bytes to send and 230 to hold."""
+_DEEPEST = 250  # orjson writes 254 levels, and reads 1024
 _KINDS = {"uint": (8, 16, 32, 64), "int": (8, 16, 32, 64), "float": (16, 32, 64)}
 _DTYPES = {f"{kind}{bits}": np.dtype(f"{kind}{bits}") for kind, widths in _KINDS.items() for bits in widths}
 
@@ -30,7 +36,7 @@ class Header:
 
     def refuse(self, key: str, wanted: str, reason: Reject = Reject.NOT_DECODABLE) -> MessageError:
         """The error for a value that cannot be used."""
-        shown = reprlib.repr(self.values[key]) if key in self.values else "missing"
+        shown = shortened(self.values[key]) if key in self.values else "missing"
         return MessageError(reason, f"{self.kind}: {key} is {shown}, not {wanted}")
 
     def text(self, key: str) -> str:
@@ -46,6 +52,11 @@ class Header:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST:
             raise self.refuse(key, "a whole number")
         return value
+
+    def label(self, key: str) -> int | None:
+        """A whole number that only helps to see what is missing; None for anything else, which costs no frame."""
+        value = self.values.get(key)
+        return value if type(value) is int and 0 <= value <= LARGEST else None
 
     def quantity(self, key: str) -> float | None:
         """A positive number; None where there is none or a placeholder of zero."""
@@ -82,31 +93,59 @@ class Header:
         return _DTYPES[name].newbyteorder("<" if order == "<" else ">")
 
 
+class _Short(reprlib.Repr):
+    def repr_memoryview(self, value: memoryview, _level: int) -> str:
+        return f"<{len(value)} bytes>"
+
+
+shortened = _Short().repr
+"""Any value in a few words, for an error sentence."""
+
+
 def checked_shape(dims: Any, kind: str, axes: tuple[int, ...] = (2,)) -> tuple[int, ...]:
     """`dims` as a shape of positive whole numbers with one of the numbers of `axes`."""
     whole = isinstance(dims, list) and all(type(n) is int and 0 < n <= LARGEST for n in dims)
     if not whole or len(dims) not in axes:
         wanted = " or ".join(map(str, axes))
-        raise MessageError(Reject.SHAPE, f"{kind}: shape is {reprlib.repr(dims)}, not {wanted} positive whole numbers")
+        raise MessageError(Reject.SHAPE, f"{kind}: shape is {shortened(dims)}, not {wanted} positive whole numbers")
     return tuple(dims)
 
 
-def parse_json(text: str | bytes | memoryview) -> Any:
-    """The JSON value in `text`; ValueError for anything else, and for nesting that could not be written again."""
-    value = orjson.loads(text)
+def parse_json(part: bytes | memoryview, kind: str) -> Any:
+    """The JSON value in `part`.
+
+    Raises
+    ------
+    MessageError
+        SIZE for more than is ever needed; NOT_DECODABLE for what is not JSON or could not be written again.
+    """
+    if len(part) > LONGEST_JSON:
+        raise MessageError(Reject.SIZE, f"{kind}: {len(part)} bytes of JSON, at most {LONGEST_JSON} are read")
+    text = bytes(part)
+    opened = text.count(b"[") + text.count(b"{")
+    if opened + text.count(b",") + text.count(b":") > MOST_VALUES:
+        raise MessageError(Reject.SIZE, f"{kind}: JSON of more than {MOST_VALUES} values")
     try:
-        orjson.dumps(value)
-    except TypeError as error:
-        raise ValueError(str(error)) from error
+        value = orjson.loads(text)
+    except ValueError as error:
+        raise MessageError(Reject.NOT_DECODABLE, f"{kind}: not JSON: {error}") from error
+    if opened > _DEEPEST and _deep(value):
+        raise MessageError(Reject.NOT_DECODABLE, f"{kind}: JSON nested deeper than {_DEEPEST}")
     return value
 
 
+def _deep(value: Any) -> bool:
+    """True where something is left after so many levels."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
+        level = list(chain.from_iterable(inner))
+    return bool(level)
+
+
 def read_json(part: bytes | memoryview, kind: str) -> Header:
-    """The header in a part that holds one JSON object."""
-    try:
-        values = parse_json(part)
-    except ValueError as error:
-        raise MessageError(Reject.NOT_DECODABLE, f"{kind}: not JSON: {error}") from error
+    """The header in a part that holds one JSON object; errors as in `parse_json`."""
+    values = parse_json(part, kind)
     if not isinstance(values, dict):
         raise MessageError(Reject.NOT_DECODABLE, f"{kind}: JSON, but not an object")
     return Header(kind, values)

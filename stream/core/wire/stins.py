@@ -24,6 +24,7 @@ def _start(header: Header, parts: Parts) -> SeriesStart:
     expect_parts(parts, header, 1, 2)
     return SeriesStart(
         series="",
+        message=header.label("msg_number"),
         settings=header.values,
         appendix=parse_appendix(parts[1]) if len(parts) > 1 else None,
     )
@@ -39,6 +40,7 @@ def _image(header: Header, parts: Parts) -> Image:
     names = [""] if len(shape) == 2 else [f"threshold_{n}" for n in range(1, 1 + wanted)]
     return Image(
         series="",
+        message=header.label("msg_number"),
         frame=header.count("frame"),
         channels={name: _array(header, shape[-2:], blob) for name, blob in zip(names, blobs, strict=True)},
         appendix={key: value for key, value in header.values.items() if key not in _OWN_KEYS} or None,
@@ -62,7 +64,7 @@ def _array(header: Header, shape: tuple[int, ...], blob: bytes | memoryview) -> 
 
 def _end(header: Header, parts: Parts) -> SeriesEnd:
     expect_parts(parts, header, 1)
-    return SeriesEnd(series="")
+    return SeriesEnd(series="", message=header.label("msg_number"))
 
 
 READERS: dict[str, Reader] = {"header": _start, "image": _image, "series_end": _end}
