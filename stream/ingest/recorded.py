@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
-import numpy.typing as npt
 
 from stream.core.errors import MessageError, RunDirectoryError, StoreError
 from stream.core.messages import Image, Parts
 from stream.core.wire import decode
 from stream.ingest import detector_files, dumps
-from stream.ingest.envelope import seal, unpack
-from stream.ingest.recording import BYTES, FRAMES, INDEX, ROW, Kind, stream_of
+from stream.ingest.master import MASTER
+from stream.ingest.rawfile import RawFile, open_raw, reading
+from stream.ingest.recording import INDEX, ROW, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +55,14 @@ class RecordingSummary:
     closed: bool
 
 
-def read_recording(path: Path, skip: int = 0) -> Iterator[RecordedMessage]:
+def read_recording(
+    path: Path,
+    skip: int = 0,
+    *,
+    first_frame: int = 0,
+    series: int = 1,
+    on_damage: Callable[[StoreError], None] | None = None,
+) -> Iterator[RecordedMessage]:
     """All messages but the first `skip`, in the order in which they were received.
 
     Parameters
@@ -64,6 +70,10 @@ def read_recording(path: Path, skip: int = 0) -> Iterator[RecordedMessage]:
     path
         A run directory, its recording folder, one file of it, a ``.cbors`` dump of messages, or a detector's HDF5
         file (DECTRIS/NeXus layout), whose frames come as DECTRIS V1 messages.
+    first_frame, series
+        number of the first frame, and of the series, where it is a detector's file.
+    on_damage
+        is told what cannot be read, and the rest goes on; None raises it.
 
     Raises
     ------
@@ -72,11 +82,19 @@ def read_recording(path: Path, skip: int = 0) -> Iterator[RecordedMessage]:
     StoreError
         naming the file, and the message that cannot be read or does not match its seal.
     """
+    report = on_damage or _refuse
     for file in recording_files(path):
-        if is_recording(file):
-            skip = yield from _read_file(file, skip)
-        else:
-            yield from islice(_read_other(file), skip, None)
+        try:
+            if is_recording(file):
+                skip = yield from _read_file(file, skip, report)
+            else:
+                yield from islice(_read_other(file, first_frame, series), skip, None)
+        except StoreError as error:
+            report(error)
+
+
+def _refuse(error: StoreError) -> None:
+    raise error
 
 
 def recording_summary(path: Path) -> list[RecordingSummary]:
@@ -85,7 +103,9 @@ def recording_summary(path: Path) -> list[RecordingSummary]:
 
 
 def recording_files(path: Path) -> list[Path]:
-    """The files of a recording, oldest first."""
+    """The files of a recording, oldest first; its master (`stream.ingest.master`) stands for all of them."""
+    if path.name == MASTER and list(path.parent.glob("raw-*.h5")):
+        path = path.parent
     if not path.is_dir():
         return [path]
     files = sorted(path.glob("recording/raw-*.h5")) or sorted(path.glob("raw-*.h5"))
@@ -95,90 +115,49 @@ def recording_files(path: Path) -> list[Path]:
 
 
 def is_recording(path: Path) -> bool:
-    """True for a file that `Recording` wrote, an empty one (killed before the first image) included."""
+    """True for a file that `Recording` wrote, by its name or its content."""
+    if re.fullmatch(r"raw-\d+\.h5", path.name):
+        return True
     if path.suffix == ".cbors":
         return False
-    with _reading(path), _open(path) as (file, _):
+    with reading(path), open_raw(path) as (file, _):
         return file is None or INDEX in file
 
 
-@contextmanager
-def _open(path: Path) -> Iterator[tuple[h5py.File | None, bool]]:
-    """The file, and whether it was closed; None for an empty one."""
-    if path.stat().st_size == 0:
-        yield None, False
-        return
-    closed = True
-    try:
-        file = h5py.File(path, "r")
-    except OSError:  # HDF5 marks a file that is being written, and keeps the mark when the writer is killed
-        file, closed = h5py.File(path, "r", swmr=True), False
-    with file:
-        yield file, closed
-
-
-@contextmanager
-def _reading(path: Path, what: str = "") -> Iterator[None]:
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError, KeyError) as error:  # h5py has no error of its own
-        raise StoreError(f"{path}: {what}cannot be read: {' '.join(str(error).split())}") from error
-
-
-def _read_file(path: Path, skip: int) -> Generator[RecordedMessage, None, int]:
+def _read_file(path: Path, skip: int, report: Callable[[StoreError], None]) -> Generator[RecordedMessage, None, int]:
     """The messages of one file but the first `skip`; returned is how many of the next file are to be skipped."""
-    with _reading(path), _open(path) as (file, closed):
+    with reading(path), open_raw(path) as (file, _):
         if file is None:
             return skip
-        rows, source = _rows(file, closed), _Source(file)
+        raw = RawFile(path, file)
+        rows = raw.rows()
         for index, row in islice(enumerate(rows), skip, None):
-            with _reading(path, f"message {index} "):
-                parts = source.message(row)
-            received, stream = float(row["received"]), stream_of(int(row["kind"]))
-            if seal(parts, received, stream) != row["crc32"]:
-                raise StoreError(f"{path}: message {index} is damaged, it does not match its checksum")
+            try:
+                parts, received, stream = raw.message(index, row)
+            except StoreError as error:
+                report(error)
+                continue
             yield RecordedMessage(parts=parts, received=received, file=path.name, index=index, stream=stream)
+        raw.check_length()
         return max(0, skip - len(rows))
 
 
-class _Source:
-    """The datasets of a file; h5py takes long to look one up."""
-
-    def __init__(self, file: h5py.File) -> None:
-        self._bytes: h5py.Dataset = file[BYTES]
-        self._frames: h5py.Dataset | None = file.get(FRAMES)
-
-    def message(self, row: np.void) -> list[bytes]:
-        """The parts of the message in a row of the index."""
-        envelope = self._bytes[row["offset"] : row["offset"] + row["length"]].tobytes()
-        return unpack(envelope, int(row["cut"]), self._blob(int(row["frame"])))
-
-    def _blob(self, frame: int) -> bytes:
-        if frame < 0 or self._frames is None:
-            return b""
-        blob: bytes = self._frames.id.read_direct_chunk((frame, 0, 0))[1]
-        return blob
-
-
-def _read_other(path: Path) -> Iterator[RecordedMessage]:
-    read = dumps.read_dump if path.suffix == ".cbors" else detector_files.read_frames
-    for index, parts in enumerate(read(path)):
+def _read_other(path: Path, first_frame: int = 0, series: int = 1) -> Iterator[RecordedMessage]:
+    messages = (
+        dumps.read_dump(path)
+        if path.suffix == ".cbors"
+        else detector_files.read_frames(path, first=first_frame, series=series)
+    )
+    for index, parts in enumerate(messages):
         yield RecordedMessage(parts=parts, received=None, file=path.name, index=index)
 
 
-def _rows(file: h5py.File | None, closed: bool) -> npt.NDArray[Any]:
-    """The index; rows that the writer was killed before flushing are left out."""
-    if file is None:
-        return np.zeros(0, dtype=ROW)
-    rows: npt.NDArray[Any] = file[INDEX][:]
-    unwritten = np.flatnonzero(rows["length"] == 0)
-    return rows if closed or not unwritten.size else rows[: unwritten[0]]
-
-
 def _summarise(path: Path) -> RecordingSummary:
-    with _reading(path), _open(path) as (file, closed):
-        rows = _rows(file, closed)
-        frames = None if file is None else file.get(FRAMES)
+    with reading(path), open_raw(path) as (file, closed):
+        raw = None if file is None else RawFile(path, file)
+        rows = np.zeros(0, dtype=ROW) if raw is None else raw.rows()
+        frames = None if raw is None else raw.frames
+        received = rows["received"][rows["length"] > 0]
         return RecordingSummary(
             file=path.name,
             messages=len(rows),
@@ -186,8 +165,8 @@ def _summarise(path: Path) -> RecordingSummary:
             shape=None if frames is None else tuple(frames.shape),
             dtype=None if frames is None else frames.dtype.name,
             size=path.stat().st_size,
-            first=float(rows["received"][0]) if len(rows) else None,
-            last=float(rows["received"][-1]) if len(rows) else None,
+            first=float(received[0]) if len(received) else None,
+            last=float(received[-1]) if len(received) else None,
             closed=closed,
         )
 

@@ -168,7 +168,10 @@ class Recording:
             self.path.unlink(missing_ok=True)
             return
         with self._writing():
-            self._write_buffer().close()
+            file = self._write_buffer()
+            file.flush()  # what fails here can still be abandoned
+            self._file = None
+            file.close()
 
     def _check_room(self, size: int) -> None:
         """HDF5 does not survive a full disk: it crashes when it closes a file it could not write."""
@@ -204,9 +207,9 @@ class Recording:
 
     def _create(self, pixels: EncodedArray | None) -> h5py.File:
         self._file = file = h5py.File(self.path, "w", libver="latest")
-        entry = _group(file, "entry", "NXentry", default="data")
-        data = _group(entry, "data", "NXdata", signal="frames")
-        _group(entry, "messages", "NXcollection")
+        entry = group(file, "entry", "NXentry", default="data")
+        data = group(entry, "data", "NXdata", signal="frames")
+        group(entry, "messages", "NXcollection")
         if pixels is not None:
             self._frames = data.create_dataset(
                 "frames",
@@ -268,7 +271,7 @@ def _pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> Encod
     return array if shuffled or raw else None
 
 
-def _group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
+def group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
     group = parent.create_group(name)
     for key, value in {"NX_class": kind, **attributes}.items():
         group.attrs[key] = np.bytes_(value)  # of fixed length: single-writer mode allows no other

@@ -45,7 +45,7 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
         ingest.accept(message.parts, message.received or 0.0, message, stream=message.stream)
         ingest.settle(wait=False)
         ingest.commit_when_due()
-    ingest.settle(give_up=True)
+    ingest.settle()
     for slot in [] if sent_again else sorted(intact.keys() - ingest.taken):
         ledger.add(intact[slot] if ingest.monitored else replace(intact[slot], monitor=None))
         ingest.taken.add(slot)
@@ -70,7 +70,7 @@ def recorded_before(ingest: Ingest) -> Iterator[RecordedMessage]:
     """Everything recorded; what is damaged is noted and left out."""
     for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
         try:
-            yield from read_recording(path)
+            yield from read_recording(path, on_damage=lambda error: ingest.ledger.event(f"left out: {error}"))
         except StoreError as error:
             ingest.ledger.event(f"left out: {error}")
 

@@ -143,7 +143,7 @@ class RecordingSource:
     @classmethod
     def open(cls, path: Path, speed: float | None, skip: int, first_frame: int) -> RecordingSource:
         """Play what `read_recording` reads of `path`, but for the first `skip` messages."""
-        return cls(read_recording(path, skip), speed)
+        return cls(read_recording(path, skip, first_frame=first_frame), speed)
 
     def receive(self, timeout: float) -> Received | None:
         """The next recorded message, when it is due."""

@@ -42,10 +42,10 @@ Pixels = npt.NDArray[np.unsignedinteger[Any]]
 Message = list[bytes]
 
 
-def write_config(folder: Path, **changes: dict[str, Any]) -> Config:
+def write_config(folder: Path, **changes: Any) -> Config:
     """A scan of 3 angles × 4 positions; changes are by section."""
     (folder / "detector.poni").write_text(PONI)
-    raw: dict[str, dict[str, Any]] = {
+    raw: dict[str, Any] = {
         "scan": {
             "name": "bench",
             "angles": {"start": 0.0, "step": 60.0, "count": 3},
@@ -55,7 +55,7 @@ def write_config(folder: Path, **changes: dict[str, Any]) -> Config:
         "integration": {"bins": 40},
     }
     for section, values in changes.items():
-        raw[section] = raw.get(section, {}) | values
+        raw[section] = raw.get(section, {}) | values if isinstance(values, dict) else values
     return parse_config(raw, folder)
 
 
@@ -86,7 +86,7 @@ class Bench:
     directory: RunDirectory
 
     @classmethod
-    def open(cls, path: Path, *, sent_again: bool = False, **changes: dict[str, Any]) -> Self:
+    def open(cls, path: Path, *, sent_again: bool = False, **changes: Any) -> Self:
         """Open a run, or one that another bench left."""
         _spare_the_imported()
         directory = RunDirectory(path / "run")
@@ -102,6 +102,12 @@ class Bench:
         """Messages arrive, one after the other."""
         for parts in messages:
             self.ingest.accept(parts, time.time())
+        return self
+
+    def hear(self, *messages: dict[str, Any], stream: int = 1) -> Self:
+        """Messages of a monitor arrive."""
+        for values in messages:
+            self.ingest.accept([orjson.dumps(values)], time.time(), stream=stream)
         return self
 
     def settle(self, count: int) -> None:
@@ -201,8 +207,8 @@ def v1(frame: int, series: int = 1, image: Pixels | None = None, appendix: Any =
     return parts if appendix is None else [*parts, orjson.dumps(appendix)]
 
 
-def v1_start(series: int = 1, mask: Pixels | None = None, **settings: Any) -> Message:
-    """A V1 header; `all` with a mask, `basic` with settings, `none` without either."""
+def v1_start(series: int = 1, mask: Pixels | None = None, attached: Any = None, **settings: Any) -> Message:
+    """A V1 header; `all` with a mask, `basic` with settings, `none` without either; and what is attached to it."""
     detail = "all" if mask is not None else "basic" if settings else "none"
     parts = [orjson.dumps({"htype": "dheader-1.0", "series": series, "header_detail": detail})]
     if detail != "none":
@@ -210,7 +216,7 @@ def v1_start(series: int = 1, mask: Pixels | None = None, **settings: Any) -> Me
     if mask is not None:
         parts += _array("dflatfield-1.0", np.ones(SHAPE, "<f4")) + _array("dpixelmask-1.0", mask)
         parts += _array("dcountrate_table-1.0", np.ones((2, 2), "<f4"))
-    return parts
+    return parts if attached is None else [*parts, orjson.dumps(attached)]
 
 
 def _array(htype: str, array: npt.NDArray[Any]) -> Message:
