@@ -212,8 +212,9 @@ class Sender:
             if self.sent == len(self._waiting):
                 self._stop.wait(0.01)
             elif self._socket.poll(50, zmq.POLLOUT):
-                self._socket.send_multipart(self._waiting[self.sent])
-                self.sent += 1
+                with suppress(zmq.Again):  # the other end went meanwhile
+                    self._socket.send_multipart(self._waiting[self.sent], zmq.NOBLOCK)
+                    self.sent += 1
                 if self.rate:
                     due = max(due + 1 / self.rate, time.monotonic())
                     self._stop.wait(due - time.monotonic())
@@ -280,11 +281,11 @@ def tiny_site(folder: Path, **changes: Any) -> Site:
 
 
 def results(directory: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every numeric array of results.nxs by its path below /entry, but for the ledger: that tells of one run."""
+    """Every numeric array of results.nxs by its path below /entry."""
     arrays: dict[str, npt.NDArray[Any]] = {}
 
     def keep(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu" and not name.startswith("ledger/"):
+        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu":
             arrays[name] = node[()]
 
     with h5py.File(RunDirectory(directory).results) as file:
