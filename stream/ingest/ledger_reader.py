@@ -175,7 +175,8 @@ def _events(connection: sqlite3.Connection) -> Notes:
 def put_at_rest(path: Path) -> None:
     """Leave the ledger as one file that can be read where nothing can be written; call it after the last process.
 
-    Where somebody looks at it meanwhile, or the disk is full, it stays as it is: whole, in two files.
+    Where somebody looks at it just then it stays as it is: whole, in two files. So it does when the disk is full, which
+    is said in the log.
     """
     if not path.exists():
         return
@@ -183,7 +184,8 @@ def put_at_rest(path: Path) -> None:
     try:
         connection.execute("PRAGMA journal_mode=DELETE")
     except sqlite3.Error as error:
-        log.warning("ledger.not_at_rest", path=str(path), error=str(error))
+        if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            log.warning("ledger.not_at_rest", path=str(path), error=str(error))
     finally:
         connection.close()
 
