@@ -26,11 +26,6 @@ from stream.ingest.process import run_ingest
 
 for dtype in (np.uint8, np.uint16, np.uint32):  # compiled here, once for all that are forked
     bins, weights, sums = np.zeros(8, np.uint16), np.zeros(8, np.int64), np.zeros((4, 2), np.int64)
-        np.zeros(8, np.uint16),
-        np.zeros(8, np.int64),
-        np.zeros((4, 2), np.int64),
-        np.zeros(2),
-    )
     accumulate(np.zeros(8, dtype), bins, weights, dtype(1), sums, np.zeros(2, np.int64))
 gc.freeze()  # pyFAI collects garbage at every new geometry
 
