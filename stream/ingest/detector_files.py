@@ -116,10 +116,8 @@ def _is_written(dataset: h5py.Dataset, row: int) -> bool:
     """False where a chunk of the frame was never stored: HDF5 would give zeros."""
     if dataset.chunks is None or dataset.is_virtual:
         return True
-    corners = (range(0, extent, step) for extent, step in zip(dataset.shape[1:], dataset.chunks[1:], strict=True))
-    return all(
-        dataset.id.get_chunk_info_by_coord((row, *corner)).byte_offset is not None for corner in product(*corners)
-    )
+    tiles = (range(0, extent, step) for extent, step in zip(dataset.shape[1:], dataset.chunks[1:], strict=True))
+    return all(dataset.id.get_chunk_info_by_coord((row, *at)).byte_offset is not None for at in product(*tiles))
 
 
 def _image(dataset: h5py.Dataset, row: int, frame: int, series: int) -> Parts:

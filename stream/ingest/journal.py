@@ -2,7 +2,8 @@
 
 A slot holds a header (checksum, frame, series, monitor) and three float32 arrays: sums, norms, variances, all
 before the monitor, so that a late monitor value needs no rewrite. Slots are written with ``pwrite``, never
-through a mapping (a full disk would be a SIGBUS), and carry a CRC-32 that is verified on every read.
+through a mapping (a full disk would be a SIGBUS), and carry a CRC-32 that is verified on every read. The file's own
+header is there twice, and must agree with the length of the file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ MAGIC = b"BRAGGJ01"
 FILE_HEADER = struct.Struct("<8sQQ")
 SLOT_HEADER = struct.Struct("<IIqdd32s")  # crc, filled, frame, monitor, received, series
 FIRST_SLOT = 4096
+HEADERS = (0, FIRST_SLOT // 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ class Journal:
         try:
             if not any(os.pread(descriptor, FILE_HEADER.size, 0)):
                 os.posix_fallocate(descriptor, 0, FIRST_SLOT + slots * journal.stride)
-                os.pwrite(descriptor, FILE_HEADER.pack(MAGIC, slots, bins), 0)
+                for at in reversed(HEADERS):
+                    os.pwrite(descriptor, FILE_HEADER.pack(MAGIC, slots, bins), at)
         except OSError as error:
             journal.close()
             raise StoreError(f"the journal {path} cannot be created: {error.strerror}") from error
@@ -61,12 +64,16 @@ class Journal:
 
     @classmethod
     def read_only(cls, path: Path) -> Self:
-        """Open an existing journal; StoreError where there is none."""
+        """Open an existing journal; StoreError where there is none, or no header of it can be trusted."""
         descriptor = _open(path, os.O_RDONLY)
-        _, slots, bins = FILE_HEADER.unpack(os.pread(descriptor, FILE_HEADER.size, 0).ljust(FILE_HEADER.size, b"\0"))
-        journal = cls(path, descriptor, slots, bins)
-        journal._check_header()
-        return journal
+        headers = _headers(descriptor)
+        length = os.fstat(descriptor).st_size
+        for _, slots, bins in headers:
+            journal = cls(path, descriptor, slots, bins)
+            if length == journal._offset(slots) or headers.count((MAGIC, slots, bins)) == len(HEADERS):
+                return journal
+        os.close(descriptor)
+        raise StoreError(f"{path} is not the journal of a run, or its header is damaged")
 
     @property
     def stride(self) -> int:
@@ -127,10 +134,15 @@ class Journal:
         return bool(filled) and crc == zlib.crc32(memoryview(record)[4:])
 
     def _check_header(self) -> None:
-        header = os.pread(self.descriptor, FILE_HEADER.size, 0)
-        if header != FILE_HEADER.pack(MAGIC, self.slots, self.bins):
+        if (MAGIC, self.slots, self.bins) not in _headers(self.descriptor):
             self.close()
             raise StoreError(f"{self.path} is not the journal of {self.slots} patterns with {self.bins} bins")
+
+
+def _headers(descriptor: int) -> list[tuple[bytes, int, int]]:
+    """Magic, slots and bins from each header that begins as one."""
+    copies = (os.pread(descriptor, FILE_HEADER.size, at) for at in HEADERS)
+    return [FILE_HEADER.unpack(copy) for copy in copies if len(copy) == FILE_HEADER.size and copy.startswith(MAGIC)]
 
 
 def _open(path: Path, flags: int) -> int:

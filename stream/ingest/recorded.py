@@ -17,7 +17,7 @@ from stream.core.wire import decode
 from stream.ingest import detector_files, dumps
 from stream.ingest.master import MASTER
 from stream.ingest.rawfile import RawFile, open_raw, reading
-from stream.ingest.recording import INDEX, ROW, Kind
+from stream.ingest.rawformat import INDEX, ROW, Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +112,11 @@ def recording_files(path: Path) -> list[Path]:
     if not files:
         raise RunDirectoryError(f"{path} holds no recording: there are no frames to replay")
     return files
+
+
+def tells_series(path: Path) -> bool:
+    """True where the messages are a detector's own; False for its HDF5 file, whose frames have only their order."""
+    return path.is_dir() or path.suffix == ".cbors" or is_recording(path)
 
 
 def is_recording(path: Path) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 
 from stream.core.errors import StoreError
 from stream.core.messages import Event, MonitorEvent, Parts
+from stream.ingest.master import MASTER, write_master
 from stream.ingest.recording import RESERVE, Recording
 
 RETRY = 5.0  # seconds until a suspended recording is tried again
@@ -87,13 +88,17 @@ class Recorder:
                 self._suspend(error)
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close, and write the master of what is there."""
         try:
             self._close_file()
         except StoreError as error:
             self._suspend(error)
         if self.suspended is not None:
             self._note(f"the recording ends without the last {self._missing} messages")
+        try:
+            write_master(self._folder)
+        except StoreError as error:
+            self._note(f"the recording has no {MASTER}: {error}")
 
     def _file_for(self, event: Event | MonitorEvent | None) -> Recording:
         """The file that takes the next message."""

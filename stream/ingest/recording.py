@@ -1,15 +1,9 @@
-"""One file of the recording: every message as it was received, in HDF5.
+"""One file of the recording, while it is written: every message as it was received.
 
-::
-
-    /entry/data/frames        (row, rows, columns)  the images' pixels, compressed as they came (filter 32008)
-    /entry/messages/bytes     (byte)                everything else of the messages, one after the other
-    /entry/messages/index     (message)             where each message is, see ROW
-
-The envelope of a message (`stream.ingest.envelope`) is in ``bytes``, without the pixels that lie in ``frames``. Files
-are written in HDF5's single-writer mode: what was flushed can be read although the writer was killed (with
+Files are written in HDF5's single-writer mode: what was flushed can be read although the writer was killed (with
 ``swmr=True``), but such a file can never be written again; hence each start of ingest begins another
-(`stream.ingest.recorder`).
+(`stream.ingest.recorder`). A write that fails leaves HDF5 in a state in which it may crash: so the room on the disk is
+looked at first, and a file that failed all the same is not touched again.
 """
 
 from __future__ import annotations
@@ -19,7 +13,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -30,42 +23,14 @@ import numpy as np
 from stream.core.errors import StoreError
 from stream.core.messages import EncodedArray, Event, Image, MonitorEvent, Parts, SeriesEnd, SeriesStart
 from stream.ingest.envelope import find_blob, pack, seal
+from stream.ingest.rawformat import BYTES, INDEX, ROW, Kind, nexus_data, stream_of, tell
 
-FRAMES, BYTES, INDEX = "entry/data/frames", "entry/messages/bytes", "entry/messages/index"
-BITSHUFFLE = hdf5plugin.BSHUF_ID
-ROW = np.dtype(
-    [
-        ("offset", "<i8"),  # of the envelope in bytes
-        ("length", "<i8"),  # of the envelope; 0 in a row that was not flushed
-        ("kind", "<i4"),  # see Kind
-        ("crc32", "<u4"),
-        ("frame", "<i8"),  # row in frames, -1 where the message is whole
-        ("cut", "<i8"),  # where in the joined parts the pixels were taken out
-        ("size", "<i8"),  # how many bytes were
-        ("received", "<f8"),  # Unix seconds
-    ]
-)
 RESERVE = 64 << 20
 """Bytes of the disk left alone: HDF5 must be able to flush and close, the ledger to book what comes."""
 _HELD = 256 << 20  # bytes held in memory until the first image tells the frames' dtype
 _BUFFER = 1 << 20  # bytes held back until they are worth a write
 _BYTES_CHUNK = 1 << 18
 _ROWS_CHUNK = 1024
-
-
-class Kind(IntEnum):
-    """What a message of the detector was decoded to; stream n > 0 is kept as ``MONITOR + n - 1``."""
-
-    UNDECODABLE = 0
-    START = 1
-    IMAGE = 2
-    END = 3
-    MONITOR = 16
-
-
-def stream_of(kind: int) -> int:
-    """The stream that a message of this kind came from."""
-    return max(0, kind - Kind.MONITOR + 1)
 
 
 _KINDS: dict[type, Kind] = {SeriesStart: Kind.START, Image: Kind.IMAGE, SeriesEnd: Kind.END}
@@ -207,9 +172,8 @@ class Recording:
 
     def _create(self, pixels: EncodedArray | None) -> h5py.File:
         self._file = file = h5py.File(self.path, "w", libver="latest")
-        entry = group(file, "entry", "NXentry", default="data")
-        data = group(entry, "data", "NXdata", signal="frames")
-        group(entry, "messages", "NXcollection")
+        data = nexus_data(file)
+        tell(file.create_group("entry/messages"), NX_class="NXcollection")
         if pixels is not None:
             self._frames = data.create_dataset(
                 "frames",
@@ -269,13 +233,6 @@ def _pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> Encod
     shuffled = array.algorithm == "bslz4" and array.element_size == array.dtype.itemsize
     raw = array.algorithm == "raw" and len(array.data) == math.prod(shape) * array.dtype.itemsize
     return array if shuffled or raw else None
-
-
-def group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
-    group = parent.create_group(name)
-    for key, value in {"NX_class": kind, **attributes}.items():
-        group.attrs[key] = np.bytes_(value)  # of fixed length: single-writer mode allows no other
-    return group
 
 
 def _extend(dataset: h5py.Dataset, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:

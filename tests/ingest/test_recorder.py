@@ -70,6 +70,7 @@ def test_what_comes_before_the_first_image_is_in_a_file_of_its_own_once_flushed(
         run.recorder.flush()
     assert run.give(image(0), START, image(1)) == [("raw-0002.h5", n) for n in (1, 2, 3)]
     run.recorder.close()
+    assert (tmp_path / "master.h5").exists()
     assert [summary.messages for summary in recording_summary(tmp_path)] == [51, 3]
     assert [summary.shape for summary in recording_summary(tmp_path)] == [None, (2, *SHAPE)]
     assert [message.stream for message in read_recording(tmp_path)] == [0] + [1] * 50 + [0] * 3
@@ -190,7 +191,7 @@ def test_a_write_that_fails_suspends_the_recording(tmp_path: Path) -> None:
     gc.collect()
     assert run.recorder.suspended is not None
     assert parts_in(tmp_path) == [START, *messages[:10]]
-    assert [path.name for path in tmp_path.iterdir()] == ["raw-0001.h5"]  # a file without messages is no file
+    assert [path.name for path in tmp_path.glob("raw*")] == ["raw-0001.h5"]  # a file without messages is no file
     assert [note.split(":")[0] for note in run.notes] == [
         "recording suspended",
         "recording again in raw-0002.h5; 5 messages are not in it",
@@ -226,3 +227,40 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert run.give(image(1)) == [("raw-0001.h5", 1)]
     run.recorder.close()
     assert run.notes[-1] == "recording again in raw-0001.h5; 2 messages are not in it"
+
+
+AT_ANY_MOMENT = """
+import gc, os, sys
+from pathlib import Path
+import numpy as np
+from helpers.encode import v1_image
+from stream.core.wire import decode
+from stream.ingest.recorder import RETRY, Recorder
+now, notes, given = [0.0], [], 0
+recorder = Recorder(Path(sys.argv[1]), (71, 95), notes.append, lambda: now[0])
+random = np.random.default_rng(7)
+for step in range(600):
+    now[0] += RETRY / 5
+    if step % 20 == step // 20 % 20 and recorder._recording and recorder._recording._file:
+        with open("/dev/full", "r+b") as full:
+            os.dup2(full.fileno(), recorder._recording._file.id.get_vfd_handle())
+    parts = v1_image(random.integers(0, 65535, (71, 95) if step % 5 else (300, 300), dtype=np.uint16), step)
+    recorder.append(parts, decode(parts), 1.0)
+    if step % (1 + step // 20 % 7) == 0:
+        recorder.flush()
+recorder.close()
+gc.collect()
+print(sum(int(note.split("; ")[1].split()[0]) for note in notes if "recording again" in note), recorder._missing)
+"""
+
+
+def test_a_disk_that_fails_at_any_moment_ends_nothing_and_every_message_is_counted(tmp_path: Path) -> None:
+    """In a process of its own: HDF5 crashes where what it could not write is closed or written again."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-X", "faulthandler", "-c", AT_ANY_MOMENT, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    missing = sum(map(int, done.stdout.split()))
+    back = len(parts_in(tmp_path))
+    print(f"600 messages, {len(list(tmp_path.glob('raw-*')))} files, {back} recorded, {missing} not")
+    assert 100 < back == 600 - missing

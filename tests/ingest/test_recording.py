@@ -241,9 +241,9 @@ def test_a_failed_write_is_an_error_and_loses_nothing_flushed(recordings: Path, 
     assert recording._file is not None
     with open("/dev/full", "r+b") as full:  # a disk that takes nothing any more
         os.dup2(full.fileno(), recording._file.id.get_vfd_handle())
+    recording.append(messages[5], None, 1.0)
     with pytest.raises(StoreError, match=r"raw-0001\.h5 cannot be written"):
-        for parts in messages[5:]:
-            recording.append(parts, event_of(parts), 1.0)
+        recording.flush()
     with pytest.raises(StoreError, match="an earlier write failed"):
         recording.append(messages[5], event_of(messages[5]), 1.0)
     recording.close()
