@@ -15,15 +15,21 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from stream.core.errors import UsageError
 
 EVERY = 10.0  # seconds between two lines
+FAULTS = (
+    "What goes wrong, with commas between. Shares (0 to 1) of the frames: drop:S, duplicate:S, corrupt:S (bits "
+    "flipped), truncate:S (cut short), delay:S (1 to 64 messages late), dump:S (no beam). shuffle:N: within windows of "
+    "N. abort:S, restart:S: one series ends without end after that share and is taken again; strays follow an abort. "
+    "dtype:uint8|uint32: of the second half. no-end. steal: a second puller."
+)
 
 
 def simulate(
     preset: Annotated[str, typer.Option(help="The sample.")] = "ncm622-cycled",
     config: Annotated[Path | None, typer.Option(help="A run's config: its grid, geometry and endpoint.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Where to send; tcp://…")] = None,
-    format: Annotated[str | None, typer.Option(help="dectris-1 or dectris-2")] = None,
+    format: Annotated[str | None, typer.Option(help="dectris-1, dectris-2 or stins.")] = None,
     rate: Annotated[float, typer.Option(help="Frames a second; 0: as fast as they are taken.")] = 0.0,
-    faults: Annotated[str, typer.Option(help="Such as drop:0.01,duplicate:0.01,reorder:3,corrupt:0.005,no-end")] = "",
+    faults: Annotated[str, typer.Option(help=FAULTS)] = "",
     seed: Annotated[int, typer.Option(help="The same seed sends the same bytes.")] = 0,
     truth: Annotated[Path | None, typer.Option(help="Where the ground truth goes (HDF5).")] = None,
     calibrant: Annotated[str | None, typer.Option(help="LaB6, CeO2 or Si: write a line standard's frame.")] = None,

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import numpy as np
+import structlog
 import zmq
 
-from stream.core.errors import UnavailableError
-from stream.simulate.faults import Faults, cut_short, deliveries
+from stream.core.config.models import MonitorStream
+from stream.simulate.arming import Arm, Message, SeriesPlan, make_arms, make_messages
+from stream.simulate.damage import cut_short, flip_bits
+from stream.simulate.deliveries import deliveries
+from stream.simulate.faults import Faults
+from stream.simulate.monitors import Monitor
 from stream.simulate.scan import VirtualScan
-from stream.simulate.wire import Encoder, Series, make_encoder
+from stream.simulate.sockets import POLL, Context, Outlet, Thief
+from stream.simulate.wire import Encoder, Series, make_encoder, retype
 
-QUEUE = 32  # messages that wait in the socket
-POLL = 0.1  # s between looks at `stop`
+QUEUE = 32  # messages that wait in the detector's socket
 LINGER = 60.0  # s given to the receiver to take the last messages
+SUBSCRIBED = 10.0  # s given to the receiver of frames to subscribe to the monitors, too
 
 Progress = Callable[[int, int], None]
 """Called after each frame with (image messages sent, frames of the scan)."""
+log = structlog.get_logger()
 
 
 class Beamline:
-    """Sends a virtual scan once: start, images, end.
+    """Sends a virtual scan once: for each series start, images, end; the monitors' readings beside it.
 
     Parameters
     ----------
@@ -31,16 +39,24 @@ class Beamline:
     endpoint
         Where to bind; ``tcp://127.0.0.1:*`` takes a free port, told by `endpoint`.
     format
-        ``dectris-1`` or ``dectris-2``.
+        ``dectris-1``, ``dectris-2`` or ``stins``.
     rate
         Frames per second; None or 0 is as fast as they are made and taken.
     faults
-        What goes wrong.
+        What goes wrong on the way. The monitors' readings are not affected.
+    plan
+        How the scan is divided into series.
+    monitors
+        Streams of readings; each has a socket of its own, which connects where the receiver's binds.
+    attach_reading
+        Whether the image appendix carries the incident intensity.
 
     Raises
     ------
+    UsageError
+        for an unknown format.
     UnavailableError
-        if the endpoint cannot be bound.
+        if an endpoint cannot be bound.
     """
 
     def __init__(
@@ -50,28 +66,31 @@ class Beamline:
         format: str = "dectris-1",
         rate: float | None = None,
         faults: Faults | None = None,
+        *,
+        plan: SeriesPlan | None = None,
+        monitors: Sequence[MonitorStream] = (),
+        attach_reading: bool = True,
     ) -> None:
-        self.scan, self.rate, self.faults = scan, rate or None, faults or Faults()
-        detector = scan.detector
-        self._encoder: Encoder = make_encoder(
-            format,
-            Series(
-                scan.grid.size,
-                detector.pixel_mask,
-                detector.wavelength,
-                (detector.integrator.detector.pixel1, detector.integrator.detector.pixel2),
-                scan.seed,
-            ),
-        )
-        self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.PUSH)
-        self._socket.setsockopt(zmq.SNDHWM, QUEUE)
+        self.scan, self.format, self.rate, self.faults = scan, format, rate or None, faults or Faults()
+        self.plan, self.attach_reading = plan or SeriesPlan(), attach_reading
+        self.arms = make_arms(scan.grid.size, self.plan, self.faults, scan.seed)
+        self._encoder(self.arms[0])
+        self._bits = np.random.default_rng([scan.seed, 7])
+        self._due = 0.0
+        self._thief: Thief | None = None
+        self._context: Context = zmq.Context()
         try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
+            self._detector = Outlet(self._context, zmq.PUSH, endpoint, QUEUE)
+            self._monitors = [(Monitor(stream, scan), self._monitor_outlet(stream)) for stream in monitors]
+        except BaseException:
             self._context.destroy(linger=0)
-            raise UnavailableError(f"the endpoint {endpoint} cannot be bound: {error}") from None
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+            raise
+        self.endpoint = self._detector.endpoint
+
+    @property
+    def stolen(self) -> int:
+        """Messages that the second puller took."""
+        return self._thief.taken if self._thief else 0
 
     def run(self, stop: threading.Event | None = None, progress: Progress | None = None) -> int:
         """Send the scan; returns the number of image messages sent. Setting `stop` ends it within a moment.
@@ -81,41 +100,86 @@ class Beamline:
         stop = stop or threading.Event()
         sent = 0
         try:
-            if self._send(self._encoder.start(), stop):
-                sent = self._send_images(stop, progress)
-            if not self.faults.no_end:
-                self._send(self._encoder.end(), stop)
+            self._wait_for_subscribers(stop)
+            made = self._monitored(make_messages(self.arms), stop)
+            for message in deliveries(made, self.faults, self.scan.seed):
+                if not self._deliver(message, stop):
+                    break
+                if self.faults.steal and self._thief is None:
+                    self._thief = Thief(self._detector)
+                if message.kind == "image":
+                    sent += 1
+                    if progress is not None:
+                        progress(sent, self.scan.grid.size)
         finally:
             self._close(stop)
         return sent
 
+    def _monitored(self, made: Iterable[Message], stop: threading.Event) -> Iterator[Message]:
+        """Publish the readings of what the detector makes, whatever becomes of it on its way."""
+        for message in made:
+            for monitor, outlet in self._monitors:
+                for envelope in monitor.follow(message):
+                    outlet.send([envelope], stop)
+            yield message
+
+    def _deliver(self, message: Message, stop: threading.Event) -> bool:
+        """Send a message when its time has come and there is room; False when `stop` came first."""
+        parts = self._parts(message)
+        if self.rate and message.kind == "image":
+            self._due = max(self._due + 1 / self.rate, time.monotonic())
+            stop.wait(self._due - time.monotonic())
+        return self._detector.send(parts, stop)
+
+    def _parts(self, message: Message) -> list[bytes]:
+        encoder = self._encoder(message.arm)
+        if message.kind != "image":
+            return encoder.start() if message.kind == "start" else encoder.end()
+        pixels, appendix = self.scan.frame(message.arm.first + message.frame)
+        if not self.attach_reading:
+            del appendix["i0"]
+        parts = encoder.image(message.frame, retype(pixels, message.arm.dtype(message.frame)), appendix)
+        if message.damage == "corrupt":
+            return flip_bits(parts, self._bits)
+        return cut_short(parts) if message.damage == "truncate" else parts
+
+    def _encoder(self, arm: Arm) -> Encoder:
+        detector = self.scan.detector
+        series = Series(
+            arm.planned,
+            detector.pixel_mask,
+            detector.wavelength,
+            (detector.integrator.detector.pixel1, detector.integrator.detector.pixel2),
+            self.scan.seed,
+            index=arm.index,
+            message=arm.message,
+            first_frame=self.plan.first_frame,
+            dtype=arm.dtypes[0],
+            label=arm.label,
+        )
+        return make_encoder(self.format, series)
+
+    def _monitor_outlet(self, stream: MonitorStream) -> Outlet:
+        """XPUB, because it hears who subscribes."""
+        kind, queue = (zmq.XPUB, 0) if stream.socket == "sub" else (zmq.PUSH, QUEUE)
+        return Outlet(self._context, kind, stream.endpoint, queue, connect=stream.bind)
+
+    def _wait_for_subscribers(self, stop: threading.Event) -> None:
+        """Once somebody takes the frames, wait a while for his subscriptions: what nobody has asked for is lost."""
+        publishing = [outlet for _, outlet in self._monitors if outlet.socket.socket_type == zmq.XPUB]
+        if publishing:
+            self._detector.wait(zmq.POLLOUT, stop)
+        for outlet in publishing:
+            if not outlet.wait(zmq.POLLIN, stop, SUBSCRIBED) and not stop.is_set():
+                log.warning("monitor.nobody-subscribed", endpoint=outlet.endpoint, waited_s=SUBSCRIBED)
+
     def _close(self, stop: threading.Event) -> None:
-        """Let the socket empty itself; in a thread, because nothing else can leave zmq_ctx_term early."""
-        self._socket.close(linger=0 if stop.is_set() else int(1000 * LINGER))
+        """Let the sockets empty themselves; in a thread, because nothing else can leave zmq_ctx_term early."""
+        for outlet in (self._detector, *(outlet for _, outlet in self._monitors)):
+            outlet.socket.close(linger=0 if stop.is_set() else int(1000 * LINGER))
         emptying = threading.Thread(target=self._context.term, daemon=True)
         emptying.start()
         while emptying.is_alive() and not stop.is_set():
             emptying.join(POLL)
-
-    def _send_images(self, stop: threading.Event, progress: Progress | None) -> int:
-        sent, due = 0, time.monotonic()
-        for frame, cut in deliveries(self.scan.grid.size, self.faults, self.scan.seed):
-            pixels, appendix = self.scan.frame(frame)
-            parts = self._encoder.image(frame, pixels, appendix)
-            if self.rate:
-                due = max(due + 1 / self.rate, time.monotonic())
-                stop.wait(due - time.monotonic())
-            if not self._send(cut_short(parts) if cut else parts, stop):
-                break
-            sent += 1
-            if progress is not None:
-                progress(sent, self.scan.grid.size)
-        return sent
-
-    def _send(self, parts: list[bytes], stop: threading.Event) -> bool:
-        """Wait until the receiver has room; False when `stop` came first."""
-        while not stop.is_set():
-            if self._socket.poll(int(1000 * POLL), zmq.POLLOUT):
-                self._socket.send_multipart(parts, copy=False)
-                return True
-        return False
+        if self._thief is not None:
+            self._thief.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ from pathlib import Path
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.core.config import Config, load_config
+from stream.core.config.models import MonitorStream
 from stream.core.errors import UsageError
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate.geometry import load_geometry
+from stream.simulate.arming import SeriesPlan
 from stream.simulate.beamline import Beamline, Progress
 from stream.simulate.calibrant import calibrant_image, write_image
 from stream.simulate.defaults import ENDPOINT, POLARIZATION, default_config, default_integrator
@@ -29,7 +31,7 @@ PRESET = "ncm622-cycled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What a beamline is built from: the scan, the detector's place, the beam, and where to send."""
+    """What a beamline is built from: the scan, the detector's place, the beam; what is sent, how, and where."""
 
     grid: ScanGrid
     integrator: AzimuthalIntegrator
@@ -37,6 +39,9 @@ class Setup:
     center: float
     endpoint: str
     format: str
+    plan: SeriesPlan
+    monitors: Sequence[MonitorStream] = ()
+    attach_reading: bool = True
 
     @classmethod
     def from_config(cls, path: Path) -> Setup:
@@ -54,6 +59,9 @@ class Setup:
             center=axis_of(config),
             endpoint=config.detector.endpoint,
             format="dectris-1" if wire == "auto" else wire,
+            plan=SeriesPlan.from_config(config),
+            monitors=config.monitors,
+            attach_reading=config.detector.monitor is not None or all(s.key is None for s in config.monitors),
         )
 
     @classmethod
@@ -67,6 +75,7 @@ class Setup:
             center=0.0,
             endpoint=ENDPOINT,
             format="dectris-1",
+            plan=SeriesPlan(),
         )
 
 
@@ -93,8 +102,8 @@ def simulate(
     preset
         The sample; it is scaled to the field of view.
     config
-        A run's config: scan grid, geometry, polarisation and (unless given here) endpoint and format are its
-        own. Without it, the demonstration's.
+        A run's config: scan grid, series, geometry, polarisation, monitors and (unless given here) endpoint and
+        format are its own. Without it, the demonstration's.
     rate
         Frames per second; None or 0 is as fast as they are taken.
     faults
@@ -141,7 +150,16 @@ def simulate(
     )
     if truth is not None:
         write_truth(scan, truth)
-    beamline = Beamline(scan, endpoint or setup.endpoint, format or setup.format, rate, wrong)
+    beamline = Beamline(
+        scan,
+        endpoint or setup.endpoint,
+        format or setup.format,
+        rate,
+        wrong,
+        plan=setup.plan,
+        monitors=setup.monitors,
+        attach_reading=setup.attach_reading,
+    )
     with stopped_by_signals(stop or threading.Event()) as event:
         return beamline.run(event, progress)
 

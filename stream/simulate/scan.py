@@ -94,19 +94,27 @@ class VirtualScan:
         IndexError
             beyond the grid.
         """
-        slot = self.grid.slot(n)
-        if slot is None:
-            raise IndexError(f"frame {n} is beyond the {self.grid.size} grid points")
-        at, angle, position = (int(i) for i in np.unravel_index(slot, self.grid.shape))
+        at, angle, position = self._point(n)
         amounts = self.intensity[n] * np.append(self.amounts(at, angle)[position], 1.0)
         key = int(np.random.SeedSequence([self.seed, n]).generate_state(1, np.uint64)[0])
-        appendix = {
+        return self.detector.expose(self._images, amounts, key), self.appendix(n)
+
+    def appendix(self, n: int) -> dict[str, Any]:
+        """What the control system attaches to frame n: reading of the incident intensity, and place (µm, degrees)."""
+        at, angle, position = self._point(n)
+        return {
             "i0": round(float(self.reading[n]), 6),
             "slice": float(self.grid.slices[at]),
             "angle": float(self.grid.angles[angle]),
             "position": float(self.grid.positions[position]),
         }
-        return self.detector.expose(self._images, amounts, key), appendix
+
+    def _point(self, n: int) -> tuple[int, int, int]:
+        slot = self.grid.slot(n)
+        if slot is None:
+            raise IndexError(f"frame {n} is beyond the {self.grid.size} grid points")
+        at, angle, position = (int(i) for i in np.unravel_index(slot, self.grid.shape))
+        return at, angle, position
 
     def amounts(self, at: int, angle: int) -> Floats:
         """µm of each component on the rays of one projection, shape (positions, components)."""

@@ -28,6 +28,8 @@ def retype(pixels: Pixels, dtype: str) -> Pixels:
     if pixels.dtype == dtype:
         return pixels
     empty = np.iinfo(dtype).max
-    counts = np.minimum(pixels, empty - 2).astype(dtype)  # all ones less 1 is kept for overflow by some firmware
+    counts = np.minimum(pixels, np.uint32(empty - 2)).astype(
+        dtype
+    )  # all ones less 1 is kept for overflow by some firmware
     counts[pixels == np.iinfo(pixels.dtype).max] = empty
     return counts
