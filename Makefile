@@ -28,8 +28,9 @@ bench: $(STAMPS)/bench ## figures beside their peers'
 soak: $(STAMPS)/dev ## SOAK_MINUTES (60) of scanning with faults, the ledger checked
 	$(BIN)/pytest -m soak --timeout 0 $(TEST)
 
-fuzz: $(STAMPS)/dev ## FUZZ_SECONDS (600) of mutated messages into the decoders
-	$(BIN)/python -m tests.fuzz
+fuzz: $(STAMPS)/dev ## FUZZ_MESSAGES (1000000) of seed FUZZ_SEED, damaged, into the decoders; FUZZ=atheris: coverage leads
+	$(if $(filter atheris,$(FUZZ)),$(BIN)/uv pip install --quiet --python $(BIN)/python "atheris>=3")
+	$(BIN)/python tests/fuzz.py $(FUZZ)
 
 models: $(STAMPS)/dev ## train the shipped classifier again
 	$(BIN)/python -m stream.simulate.training models
