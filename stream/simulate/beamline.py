@@ -166,7 +166,7 @@ class Beamline:
 
     def _wait_for_subscribers(self, stop: threading.Event) -> None:
         """Once somebody takes the frames, wait a while for his subscriptions: what nobody has asked for is lost."""
-        publishing = [outlet for _, outlet in self._monitors if outlet.socket.socket_type == zmq.XPUB]
+        publishing = [outlet for _, outlet in self._monitors if outlet.socket.type == zmq.XPUB]
         if publishing:
             self._detector.wait(zmq.POLLOUT, stop)
         for outlet in publishing:
