@@ -59,12 +59,14 @@ class _Reader:
     def __init__(self, data: memoryview) -> None:
         self.data, self.at, self.left = data, 0, _MOST_VALUES
 
-    def item(self, depth: int) -> Any:
-        """The item that begins here; no deeper than `depth`."""
+    def item(self, depth: int, or_break: bool = False) -> Any:
+        """The item that begins here, no deeper than `depth`; _BREAK where the end of a list or map may be."""
         self._spend()
         if depth == 0:
             raise MessageError(Reject.NOT_DECODABLE, f"CBOR nested deeper than {_DEPTH}")
         first = self.take(1)[0]
+        if first == 0xFF and or_break:
+            return _BREAK
         major, info = first >> 5, first & 31
         if major == 7:
             return self._simple(info)
@@ -74,8 +76,6 @@ class _Reader:
         if major < 2:
             return -1 - n if major else n
         marked = self.item(depth - 1)
-        if marked is _BREAK:
-            raise _malformed(first)
         return marked if n == SELF_DESCRIBED else CBORTag(n, marked)
 
     def _spend(self) -> None:
@@ -98,8 +98,6 @@ class _Reader:
         return int.from_bytes(self.take(1 << info - 24), "big")
 
     def _simple(self, info: int) -> Any:
-        if info == _INDEFINITE:
-            return _BREAK
         if info in _FLOATS:
             return _FLOATS[info].unpack(self.take(_FLOATS[info].size))[0]
         if info not in _CONSTANTS:
@@ -132,11 +130,9 @@ class _Reader:
     def _list(self, n: int | None, depth: int) -> list[Any]:
         items: list[Any] = []
         while n is None or len(items) < n:
-            value = self.item(depth)
+            value = self.item(depth, n is None)
             if value is _BREAK:
-                if n is None:
-                    break
-                raise _malformed(0xFF)
+                break
             items.append(value)
         return items
 
@@ -145,15 +141,12 @@ class _Reader:
         items: dict[Any, Any] = {}
         read = 0
         while n is None or read < n:
-            key = self.item(depth)
-            if key is _BREAK and n is None:
+            key = self.item(depth, n is None)
+            if key is _BREAK:
                 break
             if not isinstance(key, str | int):
                 raise MessageError(Reject.NOT_DECODABLE, "a key of a CBOR map is neither text nor a whole number")
-            value = self.item(depth)
-            if value is _BREAK:
-                raise _malformed(0xFF)
-            items[key] = value
+            items[key] = self.item(depth)
             read += 1
         return items
 
