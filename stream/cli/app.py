@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from stream.cli import calibrate, demo, look, run, simulate
+from stream.cli import backfill, calibrate, demo, look, run, simulate
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ for command in (
     demo.demo,
     run.run,
     run.replay,
+    backfill.backfill,
     simulate.simulate,
     calibrate.calibrate,
     look.validate,

@@ -63,8 +63,10 @@ def stop_on_sigterm() -> threading.Event:
 def _ingest(directory: RunDirectory) -> None:
     from stream.ingest.process import Replay, run_ingest
 
-    path, _, speed = os.environ.get(REPLAY, "").rpartition("|")
-    replay = Replay(Path(path), float(speed) if speed != "max" else None) if path else None
+    replay = None
+    if REPLAY in os.environ:
+        path, _, speed = os.environ[REPLAY].rpartition("|")
+        replay = Replay(Path(path) if path else None, float(speed) if speed != "max" else None)
     run_ingest(directory, stop_on_sigterm(), replay)
 
 

@@ -18,7 +18,8 @@ from stream.core.errors import BraggstreamError, ScanIncomplete, UnavailableErro
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import CLOSED, Happening, Status, advance
 from stream.core.rundir import RunDirectory
-from stream.ingest.ledger_reader import put_at_rest
+from stream.core.scan import ScanGrid
+from stream.ingest.ledger_reader import LedgerReader, put_at_rest
 from stream.service.child import REPLAY, TILED_HOST
 from stream.service.guard import prepare, read_status
 from stream.service.keys import dashboard_key, store_key
@@ -27,6 +28,8 @@ from stream.service.supervisor import Supervisor
 PORT_WAIT = 5.0
 PUBLISH_WAIT = 60.0  # how long --once waits for a Tiled that is away
 TICK = 0.1
+NOTHING = {REPLAY: "|max"}
+"""The source of a run that gets no more messages."""
 FAREWELL = 3.0  # seconds in which page and Tiled still tell that the run failed, and why
 
 
@@ -77,27 +80,35 @@ def run(
         if job.recording is not None:
             copy_commands(job.recording, directory)
         announce(addresses(job.config, key))
-        supervise(job, directory, lock, tick, stop)
+        perform(job, directory, lock, source_of(job), tick, stop)
     finally:
         os.close(lock)
-    status = read_status(directory)
-    if status is not Status.COMPLETE:
-        raise ScanIncomplete(f"the scan in {directory.path} is not complete")
-    return status
+    return outcome(directory, job.config)
 
 
-def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], None], stop: threading.Event) -> None:
+def source_of(job: Job) -> dict[str, str]:
+    """What tells ingest where its messages come from, as environment variables: nothing for the sockets."""
+    if job.recording is None:
+        return {}
+    return {REPLAY: f"{job.recording.resolve()}|{job.speed or 'max'}"}
+
+
+def perform(
+    job: Job,
+    directory: RunDirectory,
+    lock: int,
+    source: dict[str, str],
+    tick: Callable[[], None],
+    stop: threading.Event,
+) -> None:
     """Tend the children until the run is over."""
     names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
-    environment = {}
-    if job.recording is not None:
-        environment[REPLAY] = f"{job.recording.resolve()}|{job.speed or 'max'}"
-    # a live run that was incomplete waits for more; a recording that ended has no more to give
+    # what was final before is so no more, unless a recording begins where it had ended
     before = last_revision(directory) if job.recording is None else -1
     stored_at: float | None = None
     revive(directory)
     try:
-        with Supervisor(directory, names, lock, environment) as supervisor:
+        with Supervisor(directory, names, lock, source) as supervisor:
             try:
                 while not stop.wait(TICK):
                     supervisor.tend()
@@ -111,6 +122,23 @@ def supervise(job: Job, directory: RunDirectory, lock: int, tick: Callable[[], N
                 raise
     finally:
         put_at_rest(directory.ledger)
+
+
+def outcome(directory: RunDirectory, config: Config) -> Status:
+    """The status that the run has reached.
+
+    Raises
+    ------
+    ScanIncomplete
+        saying how many frames are missing, and who may have them.
+    """
+    status = read_status(directory)
+    if status is Status.COMPLETE:
+        return status
+    told = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan)).snapshot()
+    missing, expected, stolen = told.frames["missing"], told.frames["expected"], told.state.get("stolen")
+    sentence = f"the scan in {directory.path} is not complete: {missing} of {expected} frames are missing"
+    raise ScanIncomplete(sentence + (f"; {stolen}" if stolen and missing else ""))
 
 
 def say_farewell(supervisor: Supervisor, failure: str, stop: threading.Event) -> None:

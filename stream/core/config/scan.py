@@ -85,13 +85,17 @@ class ScanConfig(Section):
     index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order", "appendix", "pcap")] = "order"
 
     @property
+    def points(self) -> int:
+        """Number of grid points."""
+        return self.slices.count * self.angles.size * self.positions.count
+
+    @property
     def series_frames(self) -> int:
         """Frames of one detector series."""
-        sizes = {"slice": self.slices.count, "angle": self.angles.size, "position": self.positions.count}
         if self.series == "line":
+            sizes = {"slice": self.slices.count, "angle": self.angles.size, "position": self.positions.count}
             return sizes[self.order[2]]
-        plane = sizes["angle"] * sizes["position"]
-        return plane if self.series == "slice" else plane * sizes["slice"]
+        return self.points // (self.slices.count if self.series == "slice" else 1)
 
     @field_validator("order")
     @classmethod
@@ -102,9 +106,10 @@ class ScanConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ScanConfig:
-        points = self.angles.size * self.positions.count * self.slices.count
-        if points > MAX_POINTS:
-            raise ValueError(f"the grid of slices, angles and positions has {points} points, more than {MAX_POINTS}")
+        if self.points > MAX_POINTS:
+            raise ValueError(
+                f"the grid of slices, angles and positions has {self.points} points, more than {MAX_POINTS}"
+            )
         if self.series == "slice" and self.order[0] != "slice":
             raise ValueError(f"series is 'slice', but order is {list(self.order)}: slice must be the slowest axis")
         return self
