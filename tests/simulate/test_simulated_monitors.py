@@ -13,7 +13,8 @@ from receiving import ANY_PORT, Receiver, events, make_scan
 
 from stream.core.config.models import MonitorStream
 from stream.core.errors import UnavailableError
-from stream.core.messages import Image
+from stream.core.messages import Armed, Disarmed, Image
+from stream.core.wire.maxiv import decode_monitor
 from stream.simulate import beamline as beamline_module
 from stream.simulate.arming import SeriesPlan, make_arms, make_messages
 from stream.simulate.beamline import Beamline
@@ -189,3 +190,16 @@ def test_the_config_says_who_tells_the_incident_intensity(monitor, tmp_path):
     assert all(("i0" in shot.appendix) == (monitor is not None) for shot in shots)
     assert [shot.appendix["angle"] for shot in shots] == [0.0] * 4 + [90.0] * 4
     assert ("i0" in listener.envelopes[1]) == (monitor is None)
+
+
+@pytest.mark.parametrize("format", ["maxiv-albaem", "maxiv-pcap"])
+def test_the_decoder_reads_every_envelope(format, scan):
+    monitor = Monitor(stream(format, key="i0"), scan)
+    arms = make_arms(24, SeriesPlan(), Faults(), 1)
+    armed, *readings, disarmed = (
+        decode_monitor([part]) for message in make_messages(arms) for part in monitor.follow(message)
+    )
+    assert (type(armed), type(disarmed)) == (Armed, Disarmed)
+    values = np.concatenate([event.values["i0"] for event in readings])
+    np.testing.assert_array_equal(values, [scan.frame(n)[1]["i0"] for n in range(24)])
+    assert [event.first for event in readings] == (list(range(24)) if format == "maxiv-albaem" else [0, 15])
