@@ -20,7 +20,8 @@ from itertools import pairwise
 from pathlib import Path
 
 from helpers.encode import array1_image, monitor, panda_capture, stins_image, v1_image, v2_image
-from helpers.hostile import BLOB, CASES, PIXELS
+from helpers.hostile import CASES
+from helpers.hostile_material import BLOB, PIXELS
 from helpers.hostile_streams import MONITORS, PANDA, WITHOUT_SERIES
 from helpers.mutate import mutated
 from helpers.recordings import read_messages

@@ -7,10 +7,12 @@ import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 from helpers.encode import array1_image, bslz4, monitor, panda_capture, stins_image, v1_image, v2_image
-from helpers.hostile import CASES, PIXELS, Hostile
+from helpers.hostile import CASES
+from helpers.hostile_material import PIXELS, Hostile, bare_bomb, bomb
 from helpers.hostile_streams import MONITORS, PANDA, WITHOUT_SERIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -68,6 +70,13 @@ def test_the_good_messages_of_the_corpus_are_good() -> None:
         assert (take(parts)[0] == PIXELS).all()
     assert take_monitor(monitor("data", frame_number=7, i0=[1.0, 2.0]))
     assert len(take_capture([panda_capture(PIXELS[:4, :3])])) == 3
+
+
+def test_the_bombs_are_bombs() -> None:
+    zeros = np.zeros((512, 512), "<u4")
+    for encoding, blob in (("bs32-lz4<", bomb(zeros.nbytes)), ("lz4<", bare_bomb(zeros.nbytes))):
+        assert len(blob) < zeros.nbytes / 150
+        assert (take(v1_image(zeros, encoding=encoding, blob=blob))[0] == zeros).all()
 
 
 def test_each_is_rejected_in_no_time_and_no_memory() -> None:

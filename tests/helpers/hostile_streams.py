@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 from helpers.encode import array1_image, monitor, panda_capture, stins_image
-from helpers.hostile import ABSURD_NUMBERS, BLOB, BOMB, GIBIBYTE, PIXELS, Hostile
+from helpers.hostile_material import ABSURD_NUMBERS, BLOB, BOMB, GIBIBYTE, PIXELS, Hostile
 
 from stream.core.errors import Reject
 
