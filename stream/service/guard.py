@@ -45,7 +45,7 @@ def prepare(directory: RunDirectory, config: Config) -> int:
     Raises
     ------
     RunDirectoryError
-        when it is busy, finished, holds another scan, or is no run directory at all.
+        when it is busy, finished, holds another scan, cannot be written, or is no run directory at all.
     ConfigError
         when the directory is new and a file that the config names cannot be used.
     """
@@ -59,8 +59,11 @@ def prepare(directory: RunDirectory, config: Config) -> int:
 
         for _ in check(config):  # before a directory is made for it
             pass
-    directory.path.mkdir(parents=True, exist_ok=True)
-    descriptor = take_lock(directory)
+    try:
+        directory.path.mkdir(parents=True, exist_ok=True)
+        descriptor = take_lock(directory)
+    except OSError as error:
+        raise RunDirectoryError(f"{directory.path} cannot be written: {error.strerror}") from error
     try:
         if holds_run(directory):
             check_resume(directory, config)
