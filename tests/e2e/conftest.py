@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy.typing as npt
 import pytest
-from helpers.chain import Command, Sender, Site, Stream, results, simulated, tiny_site
-
-
-@dataclass(frozen=True)
-class PlainRun:
-    """A run of the tiny scan without incidents."""
-
-    directory: Path
-    arrays: dict[str, npt.NDArray[Any]]
+from helpers.chain import Begin, Command, Message, PlainRun, Sender, Site, Stream, results, simulated, tiny_site, until
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +39,24 @@ def commands() -> Iterator[list[Command]]:
     yield noted
     for command in noted:
         command.end()
+
+
+@pytest.fixture
+def sender(site: Site) -> Iterator[Sender]:
+    """A detector of 60 frames/s."""
+    with Sender(site.endpoint, rate=60) as sender:
+        yield sender
+
+
+@pytest.fixture
+def begin(site: Site, sender: Sender, commands: list[Command]) -> Begin:
+    """The opening of an interruption."""
+
+    def begun(messages: list[Message], frames: int) -> Command:
+        sender.send(messages)
+        command = site.run()
+        commands.append(command)
+        until(lambda: site.integrated() >= frames, f"frame {frames}")
+        return command
+
+    return begun

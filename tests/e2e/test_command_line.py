@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from conftest import PlainRun
-from helpers.chain import Site, write_poni
+from helpers.chain import PlainRun, Site, write_poni
 
 COMMANDS = ["demo", "run", "replay", "simulate", "calibrate", "validate", "inspect", "status"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from conftest import PlainRun
-from helpers.chain import Command, Sender, Site, Stream, alive, assert_identical, results, until
+from helpers.chain import Begin, PlainRun, Sender, Site, Stream, alive, assert_identical, results, until
 
 CHILDREN = ("ingest", "analyse", "publish", "tiled")
 
@@ -21,65 +20,53 @@ def again_where_lost(stream: Stream) -> list[list[bytes]]:
 
 
 def test_ctrl_c_ends_with_exit_3_and_the_same_command_goes_on(
-    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command]
+    site: Site, stream: Stream, plain_run: PlainRun, begin: Begin
 ) -> None:
-    with Sender(site.endpoint, rate=60) as sender:
-        sender.send(stream.whole[:60])
-        first = site.run()
-        commands.append(first)
-        reaches(site, 59)  # all that was sent: what is still in the socket of a stopped run is lost
-        children = first.children()
-        assert set(children) == set(CHILDREN)
-        assert first.interrupt() < 5
-        assert first.process.returncode == 3
-        assert first.err == f"braggstream: the scan in {site.folder}/run is not complete"
-        assert not any(alive(pid) for pid in children.values())
-        assert site.integrated() == 59
-        second = site.run()
-        commands.append(second)
-        sender.send(stream.whole[60:])
-        assert second.wait() == 0, second.err
-        assert "note: ingest started again with 59 of 144 frames" in second.out
+    first = begin(stream.whole[:60], 59)  # all that was sent: what is still in the socket of a stopped run is lost
+    children = first.children()
+    assert set(children) == set(CHILDREN)
+    assert first.interrupt() < 5
+    assert first.process.returncode == 3
+    assert first.err == f"braggstream: the scan in {site.folder}/run is not complete"
+    assert not any(alive(pid) for pid in children.values())
+    assert site.integrated() == 59
+    second = begin(stream.whole[60:], 59)
+    assert second.wait() == 0, second.err
+    assert "note: ingest started again with 59 of 144 frames" in second.out
     assert "144 of 144 frames integrated, 0 missing, 0 duplicate" in second.out
     assert_identical(plain_run.arrays, results(site.folder / "run"))
 
 
 def test_no_child_outlives_a_killed_supervisor_and_the_same_command_resumes(
-    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command]
+    site: Site, stream: Stream, plain_run: PlainRun, sender: Sender, begin: Begin
 ) -> None:
-    with Sender(site.endpoint, rate=60) as sender:
-        sender.send(stream.whole[:120])
-        first = site.run()
-        commands.append(first)
-        reaches(site, 40)
-        children = first.children()
-        assert set(children) == set(CHILDREN)
-        first.process.kill()
-        until(lambda: not any(alive(pid) for pid in children.values()), "the end of all children", 3)
-        second = site.run()
-        commands.append(second)
-        sender.send([*stream.whole[120:-1], *again_where_lost(stream)])
-        assert second.wait() == 0, second.err
+    first = begin(stream.whole[:120], 40)
+    children = first.children()
+    assert set(children) == set(CHILDREN)
+    first.process.kill()
+    until(lambda: not any(alive(pid) for pid in children.values()), "the end of all children", 3)
+    second = begin(stream.whole[120:-1], 40)
+    until(site.on_page, "a map on the page")
+    until(site.in_tiled, "a map in Tiled")
+    sender.send(again_where_lost(stream))
+    assert second.wait() == 0, second.err
     assert "0 missing" in second.out.splitlines()[-1]
     assert_identical(plain_run.arrays, results(site.folder / "run"))
 
 
 def test_killed_children_are_started_again(
-    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command]
+    site: Site, stream: Stream, plain_run: PlainRun, sender: Sender, begin: Begin
 ) -> None:
-    with Sender(site.endpoint, rate=60) as sender:
-        sender.send(stream.whole[:20])
-        command = site.run()
-        commands.append(command)
-        for n, name in enumerate(CHILDREN):
-            reaches(site, 19 + 20 * n)
-            pid = command.children()[name]
-            os.kill(pid, signal.SIGKILL)
-            until(lambda n=name, p=pid: command.children().get(n, p) != p, f"a new {name}")
-            first = 20 + 20 * n
-            sender.send([*stream.whole[first : first + 20], *stream.images[: first + 19]])
-        sender.send([*stream.whole[100:-1], *again_where_lost(stream)])
-        assert command.wait() == 0, command.err
+    command = begin(stream.whole[:20], 19)
+    for n, name in enumerate(CHILDREN):
+        reaches(site, 19 + 20 * n)
+        pid = command.children()[name]
+        os.kill(pid, signal.SIGKILL)
+        until(lambda n=name, p=pid: command.children().get(n, p) != p, f"a new {name}")
+        first = 20 + 20 * n
+        sender.send([*stream.whole[first : first + 20], *stream.images[: first + 19]])
+    sender.send([*stream.whole[100:-1], *again_where_lost(stream)])
+    assert command.wait() == 0, command.err
     assert "0 missing" in command.out.splitlines()[-1]
     assert_identical(plain_run.arrays, results(site.folder / "run"))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import httpx
 import numpy as np
 import numpy.typing as npt
 import yaml
@@ -99,10 +100,36 @@ class Site:
         """Start `braggstream run` into the folder `output`."""
         return self.command("run", self.path, "--output", output, *(["--once"] if once else []))
 
+    def frames(self, output: str = "run") -> dict[str, Any]:
+        """The counts in the ledger of a run."""
+        grid = ScanGrid.from_config(load_config(self.path).scan)
+        return LedgerReader(self.folder / output / "ledger.sqlite", grid).snapshot().frames
+
     def integrated(self, output: str = "run") -> int:
         """Frames that the ledger of a run counts as integrated."""
-        grid = ScanGrid.from_config(load_config(self.path).scan)
-        return int(LedgerReader(self.folder / output / "ledger.sqlite", grid).snapshot().frames["integrated"])
+        return int(self.frames(output)["integrated"])
+
+    def on_page(self) -> int:
+        """Number of the revision whose maps the page has, 0 before the first and while it does not answer."""
+        return number_in(f"http://127.0.0.1:{self.page}/api/v1/scans/tiny/maps", "revision")
+
+    def in_tiled(self) -> int:
+        """Number of the revision whose maps Tiled has, 0 before the first and while it does not answer."""
+        return number_in(
+            f"http://127.0.0.1:{self.tiled}/api/v1/metadata/tiny", "data", "attributes", "metadata", "revision"
+        )
+
+
+def number_in(url: str, *path: str) -> int:
+    """The number at `path` of a JSON answer, 0 where there is none."""
+    try:
+        answer = httpx.get(url, trust_env=False, timeout=5)
+        value = answer.raise_for_status().json()
+    except httpx.HTTPError:
+        return 0
+    for key in path:
+        value = value[key]
+    return int(value)
 
 
 class Command:
@@ -161,6 +188,10 @@ class Command:
             self.process.wait()
 
 
+Begin = Callable[[list[Message], int], Command]
+"""Sends messages, starts a run, and waits until so many frames are integrated."""
+
+
 def parent(pid: int) -> int:
     """The parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
@@ -177,16 +208,18 @@ def alive(pid: int) -> bool:
 class Sender:
     """A detector: a bound PUSH socket that sends messages from a thread, `rate` a second (None: as they are taken).
 
-    `send` adds messages; it may be called again. Leaving the context drops what nobody took.
+    `send` adds messages; it may be called again. Leaving the context drops what nobody took. An XPUB socket waits for
+    its first subscriber, then for nobody.
     """
 
-    def __init__(self, endpoint: str, rate: float | None = None) -> None:
+    def __init__(self, endpoint: str, rate: float | None = None, kind: int = zmq.PUSH) -> None:
         self.sent = 0
         self.rate = rate
+        self._kind = kind
         self._waiting: list[Message] = []
         self._stop = threading.Event()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._socket = self._context.socket(zmq.PUSH)
+        self._socket = self._context.socket(kind)
         self._socket.setsockopt(zmq.SNDHWM, 1)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.bind(endpoint)
@@ -207,6 +240,8 @@ class Sender:
         self._waiting.extend(messages)
 
     def _run(self) -> None:
+        while self._kind == zmq.XPUB and not self._stop.is_set() and not self._socket.poll(50):
+            pass
         due = time.monotonic()
         while not self._stop.is_set():
             if self.sent == len(self._waiting):
@@ -281,16 +316,24 @@ def tiny_site(folder: Path, **changes: Any) -> Site:
 
 
 def results(directory: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every numeric array of results.nxs by its path below /entry, but for the ledger, which knows when frames came."""
+    """Every numeric array of results.nxs by its path below /entry."""
     arrays: dict[str, npt.NDArray[Any]] = {}
 
     def keep(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu" and not name.startswith("ledger/"):
+        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu":
             arrays[name] = node[()]
 
     with h5py.File(RunDirectory(directory).results) as file:
         file["entry"].visititems(keep)
     return arrays
+
+
+@dataclass(frozen=True)
+class PlainRun:
+    """A run of the tiny scan without incidents."""
+
+    directory: Path
+    arrays: dict[str, npt.NDArray[Any]]
 
 
 def assert_identical(first: dict[str, npt.NDArray[Any]], second: dict[str, npt.NDArray[Any]]) -> None:
