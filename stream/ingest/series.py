@@ -27,7 +27,8 @@ class Series:
     detector was armed again. first is the number of the first image seen, last that of the latest; place is that of
     the series among those of the scan, origin the detector's number of the one at place 0. over holds places and
     first images of series that ended, whose stragglers are taken where each series has frames of its own; gone are
-    those that were given up, whose stray packets are not.
+    those that were given up, whose stray packets are not. since is the detector's number of the header's message:
+    where series have no names, an older message is of an earlier one.
     """
 
     frames: int
@@ -39,6 +40,7 @@ class Series:
     last: int | None = None
     place: int = 0
     origin: int | None = None
+    since: int | None = None
     over: dict[str, tuple[int, int]] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     _headless: bool = False
@@ -63,6 +65,7 @@ class Series:
         if self.current is not None and not self.ended and self.current != event.series:
             note = f"series {event.series} began before series {self.current} had ended"
         self._begin(event.series, event.number, event.appendix)
+        self.since = event.message
         return note
 
     def image(self, event: Image) -> str | None:
@@ -74,6 +77,10 @@ class Series:
             ``foreign-series`` where another series is open, or where its own was given up.
         """
         note = None
+        if self.since is not None and event.message is not None and event.message < self.since:
+            raise MessageError(
+                Reject.FOREIGN_SERIES, f"frame {event.frame} was sent before the header of the series that is open"
+            )
         if event.series != self.current and event.series not in self.over:
             if self._is_foreign(event):
                 raise MessageError(
@@ -124,7 +131,7 @@ class Series:
 
     def state(self) -> dict[str, Any]:
         """What a restarted ingest needs to know."""
-        keys = ("current", "ended", "first", "last", "place", "origin", "over", "gone")
+        keys = ("current", "ended", "first", "last", "place", "origin", "since", "over", "gone")
         return {key: getattr(self, key) for key in keys}
 
     def _is_foreign(self, event: Image) -> bool:

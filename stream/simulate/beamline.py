@@ -1,4 +1,4 @@
-"""A scan sent over ZeroMQ, as the detector would: a PUSH socket that binds, blocks and loses nothing."""
+"""A scan sent over ZeroMQ, as the detector would: by PUSH, which blocks and loses nothing, or by PUB."""
 
 from __future__ import annotations
 
@@ -50,6 +50,8 @@ class Beamline:
         Streams of readings; each has a socket of its own, which connects where the receiver's binds.
     attach_reading
         Whether the image appendix carries the incident intensity.
+    publish, connect
+        PUB in the place of PUSH, for a receiver that subscribes; connect, to one that binds.
 
     Raises
     ------
@@ -70,6 +72,8 @@ class Beamline:
         plan: SeriesPlan | None = None,
         monitors: Sequence[MonitorStream] = (),
         attach_reading: bool = True,
+        publish: bool = False,
+        connect: bool = False,
     ) -> None:
         self.scan, self.format, self.rate, self.faults = scan, format, rate or None, faults or Faults()
         self.plan, self.attach_reading = plan or SeriesPlan(), attach_reading
@@ -80,7 +84,7 @@ class Beamline:
         self._thief: Thief | None = None
         self._context: Context = zmq.Context()
         try:
-            self._detector = Outlet(self._context, zmq.PUSH, endpoint, QUEUE)
+            self._detector = Outlet(self._context, zmq.XPUB if publish else zmq.PUSH, endpoint, QUEUE, connect=connect)
             self._monitors = [(Monitor(stream, scan), self._monitor_outlet(stream)) for stream in monitors]
         except BaseException:
             self._context.destroy(linger=0)
@@ -167,7 +171,9 @@ class Beamline:
     def _wait_for_subscribers(self, stop: threading.Event) -> None:
         """Once somebody takes the frames, wait a while for his subscriptions: what nobody has asked for is lost."""
         publishing = [outlet for _, outlet in self._monitors if outlet.socket.type == zmq.XPUB]
-        if publishing:
+        if self._detector.socket.type == zmq.XPUB:
+            self._detector.wait(zmq.POLLIN, stop)
+        elif publishing:
             self._detector.wait(zmq.POLLOUT, stop)
         for outlet in publishing:
             if not outlet.wait(zmq.POLLIN, stop, SUBSCRIBED) and not stop.is_set():

@@ -42,6 +42,8 @@ class Setup:
     plan: SeriesPlan
     monitors: Sequence[MonitorStream] = ()
     attach_reading: bool = True
+    publish: bool = False
+    connect: bool = False
 
     @classmethod
     def from_config(cls, path: Path) -> Setup:
@@ -62,6 +64,8 @@ class Setup:
             plan=SeriesPlan.from_config(config),
             monitors=config.monitors,
             attach_reading=config.detector.monitor is not None or all(s.key is None for s in config.monitors),
+            publish=config.detector.socket == "sub",
+            connect=config.detector.bind,
         )
 
     @classmethod
@@ -159,6 +163,8 @@ def simulate(
         plan=setup.plan,
         monitors=setup.monitors,
         attach_reading=setup.attach_reading,
+        publish=setup.publish,
+        connect=setup.connect,
     )
     with stopped_by_signals(stop or threading.Event()) as event:
         return beamline.run(event, progress)

@@ -85,6 +85,13 @@ class Column(Section):
     scale: float = 1.0
     offset: float = 0.0
 
+    @field_validator("scale")
+    @classmethod
+    def _scales(cls, scale: float) -> float:
+        if scale == 0:
+            raise ValueError("must not be 0")
+        return scale
+
 
 class MonitorStream(Section):
     """A stream of readings beside the frames, joined to them by frame number.
