@@ -65,6 +65,7 @@ class Recording:
     def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
         self.path = folder / f"raw-{_next_number(folder):04d}.h5"
         self.name = self.path.name
+        self._making = self.path.with_suffix(".partial")  # killed before single-writer mode, it can never be read
         self.count = self.flushed = 0
         self._shape = shape
         self._file: h5py.File | None = None
@@ -161,8 +162,9 @@ class Recording:
     def _abandon(self) -> None:
         """Close a file that cannot be written: HDF5 crashes where its last writes fail, so they go to memory."""
         if not self.flushed:
-            with suppress(OSError):
-                self.path.unlink()
+            for path in (self.path, self._making):
+                with suppress(OSError):
+                    path.unlink()
         if self._file is not None:
             with suppress(OSError, RuntimeError, ValueError):
                 nowhere = os.memfd_create(self.name)
@@ -171,7 +173,7 @@ class Recording:
                 self._file.close()
 
     def _create(self, pixels: EncodedArray | None) -> h5py.File:
-        self._file = file = h5py.File(self.path, "w", libver="latest")
+        self._file = file = h5py.File(self._making, "w", libver="latest")
         data = nexus_data(file)
         tell(file.create_group("entry/messages"), NX_class="NXcollection")
         if pixels is not None:
@@ -188,6 +190,7 @@ class Recording:
         self._index = file.create_dataset(INDEX, (0,), ROW, maxshape=(None,), chunks=(_ROWS_CHUNK,))
         file.flush()  # single-writer mode does not survive a disk that fails while it begins
         file.swmr_mode = True
+        self._making.replace(self.path)
         return file
 
     def _store_frame(self, parts: Parts, pixels: EncodedArray | None) -> tuple[int, int, int]:

@@ -174,7 +174,7 @@ def revive(directory: RunDirectory) -> None:
 
 def sweep(directory: RunDirectory) -> None:
     """Remove what a killed process had not moved into place; nobody else writes now."""
-    for path in directory.path.glob("*.partial"):
+    for path in (*directory.path.glob("*.partial"), *directory.recording.glob("*.partial")):
         path.unlink()
 
 
