@@ -25,8 +25,10 @@ lint: $(STAMPS)/dev ## ruff, mypy, the layers
 bench: $(STAMPS)/bench ## figures beside their peers'
 	$(BIN)/python -m tests.bench
 
-soak: $(STAMPS)/dev ## SOAK_MINUTES (60) of scanning with faults, the ledger checked
-	$(BIN)/pytest -m soak --timeout 0 $(TEST)
+soak: $(STAMPS)/dev ## an hour: kills of ingest, back-pressure, then SOAK_KILLS (200) of every process of whole runs
+	KILL_POINTS=200 LOSS_KILLS=20 BACKPRESSURE_SECONDS=600 $(BIN)/pytest -s --timeout 0 \
+	  tests/ingest/test_kill_points.py tests/ingest/test_loss_window.py tests/ingest/test_back_pressure.py
+	$(BIN)/pytest -s -m soak --timeout 0 $(TEST)
 
 fuzz: $(STAMPS)/dev ## FUZZ_MESSAGES (1000000) of seed FUZZ_SEED, damaged, into the decoders; FUZZ=atheris: coverage leads
 	$(if $(filter atheris,$(FUZZ)),$(BIN)/uv pip install --quiet --python $(BIN)/python "atheris>=3")
