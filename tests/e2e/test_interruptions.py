@@ -27,7 +27,7 @@ def test_ctrl_c_ends_with_exit_3_and_the_same_command_goes_on(
     assert set(children) == set(CHILDREN)
     assert first.interrupt() < 5
     assert first.process.returncode == 3
-    assert first.err == f"braggstream: the scan in {site.folder}/run is not complete"
+    assert first.err == f"braggstream: the scan in {site.folder}/run is not complete: 85 of 144 frames are missing"
     assert not any(alive(pid) for pid in children.values())
     assert site.integrated() == 59
     second = begin(stream.whole[60:], 59)

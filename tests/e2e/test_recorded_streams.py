@@ -40,7 +40,7 @@ def test_recorded_eiger_frames_end_an_incomplete_scan(tmp_path: Path, shared_dat
         sender.send(messages if with_end else messages[:-1])
         command = site.run()
         assert command.wait() == 3, command.err
-    assert command.err == f"braggstream: the scan in {tmp_path}/run is not complete"
+    assert command.err == f"braggstream: the scan in {tmp_path}/run is not complete: 7 of 16 frames are missing"
     assert "9 of 16 frames integrated, 7 missing, 0 duplicate, 0 rejected, 0 dropped" in command.out
     assert ("no message for 2 s" in command.out) is not with_end
     assert "the detector says" not in command.out
