@@ -27,7 +27,7 @@ from helpers.mutate import mutated
 from helpers.recordings import read_messages
 
 from stream.core.errors import MessageError
-from stream.core.messages import Image, Parts
+from stream.core.messages import Image, Parts, SeriesStart
 from stream.core.wire import decode, decompress
 from stream.core.wire.maxiv import decode_monitor
 from stream.core.wire.panda import CaptureReader
@@ -45,9 +45,9 @@ Seed = tuple[Take, list[bytes]]
 def take_image(parts: Parts) -> None:
     """A detector's message, pixels and masks and all."""
     event = decode(parts)
-    if isinstance(event, Image):
-        for array in event.channels.values():
-            decompress(array)
+    arrays = event.channels if isinstance(event, Image) else event.mask if isinstance(event, SeriesStart) else {}
+    for array in arrays.values():
+        decompress(array)
 
 
 def take_monitor(parts: Parts) -> None:
