@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from stream.core.files import replace_file
-from stream.ingest.rawfile import RawFile, open_raw, reading
+from stream.ingest.rawfile import RawFile, mark_closed, open_raw, reading
 from stream.ingest.rawformat import FRAMES, nexus_data
 
 MASTER = "master.h5"
@@ -20,11 +20,11 @@ def write_master(folder: Path) -> None:
 
     ::
 
-        /entry/data/frames    (frame, rows, columns)  virtual; all ones, which means no data, where a file was not
-                                                      closed by its writer and can be read with ``swmr=True`` only
+        /entry/data/frames    (frame, rows, columns)  virtual; all ones, which means no data, where a file is gone
         /entry/data/received  (frame)                 Unix seconds
 
-    No file is written where there are no frames.
+    No file is written where there are no frames. Files whose writer was killed are marked closed before, since viewers
+    could not open them; so there must be no writer any more.
 
     Raises
     ------
@@ -33,7 +33,9 @@ def write_master(folder: Path) -> None:
     """
     sources, received = [], []
     for path in sorted(folder.glob("raw-*.h5")):
-        with reading(path), open_raw(path) as (file, _):
+        with reading(path), open_raw(path) as (file, closed):
+            if file is not None and not closed:
+                mark_closed(path)
             raw = None if file is None else RawFile(path, file)
             if raw is None or raw.frames is None or not len(raw.frames):
                 continue

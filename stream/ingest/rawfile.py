@@ -1,16 +1,22 @@
-"""One file of a recording read back: what is damaged is named, what is not is read."""
+"""One file of a recording read back: what is damaged is named, what is not is read.
+
+HDF5 marks a file that is being written, and keeps the mark where the writer is killed. Such a file is read as if it
+were closed: HDF5's own way, ``swmr=True``, waits without end for damaged tables to become right.
+"""
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+from numcodecs.jenkins import jenkins_lookup3
 
 from stream.core.errors import StoreError
 from stream.ingest.envelope import seal, unpack
@@ -18,7 +24,7 @@ from stream.ingest.rawformat import BYTES, FRAMES, INDEX, ROW, stream_of
 
 Rows = npt.NDArray[Any]
 _BLOCK = 1024  # rows of the index read at once
-_END = struct.Struct("<28xQ")  # where HDF5's first bytes tell how long the file is
+_SUPERBLOCK = struct.Struct("<8s3sB16sQQI")  # signature, versions, marks, places, length of the file, root, checksum
 
 
 @contextmanager
@@ -36,13 +42,54 @@ def open_raw(path: Path) -> Iterator[tuple[h5py.File | None, bool]]:
     if path.stat().st_size == 0:
         yield None, False
         return
-    closed = True
-    try:
-        file = h5py.File(path, "r")
-    except OSError:  # HDF5 marks a file that is being written, and keeps the mark when the writer is killed
-        file, closed = h5py.File(path, "r", swmr=True), False
-    with file:
-        yield file, closed
+    with ExitStack() as stack:
+        try:
+            file, closed = h5py.File(path, "r"), True
+        except OSError:
+            source = stack.enter_context(_AsClosed(path))
+            source.head = _closed(source.read(_SUPERBLOCK.size), path.stat().st_size)
+            file, closed = h5py.File(source, "r"), False
+        yield stack.enter_context(file), closed
+
+
+def mark_closed(path: Path) -> None:
+    """Let others open a file whose writer was killed, as HDF5's tool ``h5clear`` does; one cut short is left alone."""
+    with path.open("r+b") as file:
+        head = file.read(_SUPERBLOCK.size)
+        if not _cut_short(path):
+            file.seek(0)
+            file.write(_closed(head, path.stat().st_size))
+
+
+class _AsClosed(io.FileIO):
+    """A file without the mark of being written, and with the length that it has."""
+
+    head = b""
+
+    def readinto(self, buffer: Any) -> int:
+        at, view = self.tell(), memoryview(buffer).cast("B")
+        size = super().readinto(view) or 0
+        head = self.head[at : at + size]
+        view[: len(head)] = head
+        return size
+
+
+def _closed(head: bytes, size: int) -> bytes:
+    """HDF5's first bytes without its mark; OSError where they are damaged."""
+    if len(head) < _SUPERBLOCK.size or jenkins_lookup3(head[:-4], 0) != _SUPERBLOCK.unpack(head)[-1]:
+        raise OSError("its first bytes are damaged")
+    signature, versions, _, places, _, root, _ = _SUPERBLOCK.unpack(head)
+    told = _SUPERBLOCK.pack(signature, versions, 0, places, size, root, 0)[:-4]
+    return told + struct.pack("<I", jenkins_lookup3(told, 0))
+
+
+def _cut_short(path: Path) -> str | None:
+    """How much of the file is missing, None where it is whole."""
+    with path.open("rb") as file:
+        head = file.read(_SUPERBLOCK.size)
+    size = path.stat().st_size
+    told = _SUPERBLOCK.unpack(head)[4] if len(head) == _SUPERBLOCK.size else _SUPERBLOCK.size
+    return f"{path} is cut short: {size} bytes where there were {told}" if size < told else None
 
 
 class RawFile:
@@ -62,11 +109,9 @@ class RawFile:
 
     def check_length(self) -> None:
         """StoreError where the file is shorter than its writer left it."""
-        with self._path.open("rb") as file:
-            (told,) = _END.unpack(file.read(_END.size).ljust(_END.size, b"\0"))
-        size = self._path.stat().st_size
-        if size < told:
-            raise StoreError(f"{self._path} is cut short: {size} bytes where there were {told}")
+        missing = _cut_short(self._path)
+        if missing is not None:
+            raise StoreError(missing)
 
     def rows(self) -> Rows:
         """The index; rows at its end that the writer was killed before flushing are left out.
