@@ -1,18 +1,16 @@
 """The ingest loop: message → recording → decode and integrate in threads → join → journal → ledger.
 
-The order of each commit is recording, journal, ledger: a frame in the ledger is in the journal, a frame in the
-journal is in the recording. With each commit the ledger keeps the place of the oldest message whose fate is open:
-there a restart goes on (`stream.ingest.resume`).
+With each commit the ledger keeps the place of the oldest message whose fate is open: there a restart goes on
+(`stream.ingest.resume`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from stream.core.commands import read_commands
@@ -22,16 +20,14 @@ from stream.core.rundir import RunDirectory
 from stream.core.wire import decode as decode_any
 from stream.ingest.acquisition import Acquisition
 from stream.ingest.beside import Beside
-from stream.ingest.journal import Journal
-from stream.ingest.ledger import FrameRow, Ledger
+from stream.ingest.books import Books
+from stream.ingest.ledger import FrameRow
 from stream.ingest.recorded import RecordedMessage
-from stream.ingest.recorder import Recorder
-from stream.ingest.reduction import NOWHERE, THREADS, Frame, Reduction, rejected
+from stream.ingest.reduction import Frame, Reduction, rejected
 from stream.ingest.sources import Source
 from stream.ingest.watch import Watch
+from stream.ingest.window import Pending, Window
 
-WINDOW = 4 * THREADS  # messages that are worked on
-WAITING = 4096  # frames that wait for their readings
 COMMIT_ROWS = 64
 COMMIT_EVERY = 0.1
 HEARTBEAT = 1.0  # seconds between commits while nothing happens
@@ -43,44 +39,25 @@ POLL_BUSY = 0.002  # while threads work on messages
 
 
 @dataclass(slots=True, kw_only=True)
-class Pending:
-    """An image message between socket and journal; place is where a restart before it would go on."""
-
-    work: Future[Frame]
-    place: dict[str, Any]
-    size: int
-    since: float
-
-
-@dataclass(slots=True, kw_only=True)
 class Ingest:
     """One stream of one run; everything it needs is given to it.
 
-    received and messages count as the ledger does; recorded is the place of the next message in the recording,
-    command the number of the last one obeyed. window_bytes of messages at most are between socket and journal.
+    received and messages count as the ledger does; command is the number of the last one obeyed.
     """
 
     directory: RunDirectory
     decode: Decoder
     reduction: Reduction
     acquisition: Acquisition
-    journal: Journal
-    ledger: Ledger
-    recorder: Recorder | None
+    books: Books
     beside: Beside
     watch: Watch
-    window_bytes: int
+    window: Window
     first_frame: int | None = 0
     clock: Callable[[], float] = time.monotonic
-    taken: set[int] = field(default_factory=set)
     received: int = 0
     messages: int = 0
-    recorded: dict[str, Any] | None = None
     command: int = 0
-    _pending: deque[Pending] = field(default_factory=deque)
-    _working: deque[Pending] = field(default_factory=deque)
-    _batch: list[tuple[FrameRow, Pattern]] = field(default_factory=list)
-    _oldest: float | None = None  # arrival of the first frame of the batch
     _due: float = 0.0
     _heard: float = 0.0
     _committed: tuple[float, Any] = (0.0, None)
@@ -88,7 +65,7 @@ class Ingest:
     def run(self, source: Source, stop: threading.Event) -> None:
         """Take messages until `stop` is set."""
         while not stop.is_set():
-            message = source.receive(POLL_BUSY if self._working else POLL)
+            message = source.receive(POLL_BUSY if self.window.busy else POLL)
             if message is not None:
                 self.accept(message.parts, time.time(), stream=message.stream)
             elif source.live:
@@ -108,7 +85,7 @@ class Ingest:
             reading = self.beside.decode(stream, parts)
             self._record(parts, reading, received, recorded, stream)
             if reading is not None:
-                self._book_again(self.beside.take(stream, reading, now))
+                self.books.change(self.beside.take(stream, reading, now))
             return
         event = self._decode(parts, self.decode if recorded is None else decode_any)
         self._record(parts, None if isinstance(event, MessageError) else event, received, recorded)
@@ -122,33 +99,7 @@ class Ingest:
             size = sum(map(len, parts))
             self._make_room(size)
             work = rejected(event) if isinstance(event, MessageError) else self._image(event, received)
-            message = Pending(work=work, place=place, size=size, since=now)
-            self._pending.append(message)
-            self._working.append(message)
-
-    def take_at_once(self, event: Image, number: int, received: float) -> int:
-        """Take one image that was received before, and wait for it; returns its slot.
-
-        Raises
-        ------
-        MessageError
-            where it cannot be used.
-        """
-        row, pattern = self.reduction.submit(event, number, received).result()
-        joined = self.beside.join.complete(row, 0.0, self.clock(), give_up=True)
-        assert joined is not None  # nothing is waited for
-        self.received += 1
-        self._book(joined, pattern, self.clock())
-        return joined.slot
-
-    def slot_of(self, event: Image, number: int) -> int:
-        """Grid point of frame `number` of the scan; MessageError where it has none."""
-        slot = self.reduction.slot(event, number)
-        return self.beside.join.place(number, event.frame) if slot == NOWHERE else slot
-
-    def keep(self, message: RecordedMessage, event: Event) -> None:
-        """Put a message from elsewhere into the recording."""
-        self._record(message.parts, event, message.received or time.time())
+            self.window.add(Pending(work=work, place=place, size=size, since=now))
 
     @property
     def monitored(self) -> bool:
@@ -158,8 +109,8 @@ class Ingest:
     def turn(self, *, exhausted: bool) -> None:
         """What is to be done between two messages; an exhausted source has no more to give."""
         self.settle(wait=exhausted, give_up=exhausted)
-        full = len(self.taken) == self.reduction.grid.size
-        if not self._pending:
+        full = len(self.books.taken) == self.reduction.grid.size
+        if not self.window.pending:
             self._note(self.acquisition.watch(self.clock(), full=full, exhausted=exhausted))
         self.commit_when_due()
 
@@ -168,24 +119,31 @@ class Ingest:
 
         wait for the threads; give_up what other streams have not told yet.
         """
-        while self._pending and (wait or self._pending[0].work.done()):
-            message, now = self._pending[0], self.clock()
+        pending = self.window.pending
+        while pending and (wait or pending[0].work.done()):
+            message, now = pending[0], self.clock()
             try:
                 row, pattern = message.work.result()
                 joined = self.beside.join.complete(row, now - message.since, now, give_up=give_up)
                 if joined is None:
                     break
-                self._book(joined, pattern, message.since)
+                self.book(joined, pattern, message.since)
             except MessageError as error:
-                self.ledger.reject(error.reason)
-            self._pending.popleft()
-        while self._working and self._working[0].work.done():
-            self._working.popleft()
+                self.books.ledger.reject(error.reason)
+            pending.popleft()
+
+    def book(self, row: FrameRow, pattern: Pattern, arrived: float) -> None:
+        """Book a frame, unless it is a duplicate or not wanted any more."""
+        if self.acquisition.given_up is not None and row.slot not in self.books.taken:
+            self.books.ledger.drop(self.acquisition.given_up)
+        elif self.books.add(row, pattern, arrived):
+            self.beside.join.booked(row)
+            self.acquisition.frame(self.clock())
 
     def commit_when_due(self) -> None:
         """Commit when rows or time have gathered; obey what a person has asked for meanwhile."""
         now = self.clock()
-        if now < self._due and len(self._batch) < COMMIT_ROWS:
+        if now < self._due and len(self.books.waiting) < COMMIT_ROWS:
             return
         self._due = now + COMMIT_EVERY
         for command in read_commands(self.directory.commands, self.command):
@@ -200,22 +158,14 @@ class Ingest:
 
     def commit(self) -> None:
         """Recording, then journal, then ledger."""
-        if self.recorder is not None:
-            self.recorder.flush()
-        for row, pattern in self._batch:
-            self.journal.write(row, pattern)
-            self.ledger.add(row)
-        self.ledger.commit(**self._state())
-        self._batch.clear()
-        self._oldest, self._committed = None, (self.clock(), self._progress())
+        self.books.write()
+        self.books.commit(self._state())
+        self._committed = (self.clock(), self._progress())
 
     def close(self) -> None:
         """End the threads and close the files."""
         self.reduction.close()
-        if self.recorder is not None:
-            self.recorder.close()
-        self.ledger.close()
-        self.journal.close()
+        self.books.close()
 
     def _decode(self, parts: Parts, decode: Decoder) -> Event | MessageError:
         try:
@@ -228,14 +178,14 @@ class Ingest:
         parts: Parts,
         event: Event | MonitorEvent | None,
         received: float,
-        recorded: RecordedMessage | None = None,
+        recorded: RecordedMessage | None,
         stream: int = 0,
     ) -> None:
         self.messages += 1
-        if recorded is not None:
-            self.recorded = {"file": recorded.file, "count": recorded.index + 1}
-        elif self.recorder is not None:
-            self.recorded = self.recorder.append(parts, event, received, stream) or self.recorded
+        if recorded is None:
+            self.books.record(parts, event, received, stream)
+        else:
+            self.books.was_recorded(recorded)
 
     def _start(self, event: SeriesStart) -> None:
         self._note(self.acquisition.start(event))
@@ -248,7 +198,7 @@ class Ingest:
         except MessageError as error:
             self._note(f"the mask of series {event.series} is not used: {error}")
         self.reduction.begin(event.saturation, mask)
-        self.ledger.header(event.series, event.saturation, mask)
+        self.books.ledger.header(event.series, event.saturation, mask)
         self._due = 0.0  # a header comes once: what it told is committed with the next turn
 
     def _image(self, event: Image, received: float) -> Future[Frame]:
@@ -268,65 +218,41 @@ class Ingest:
 
     def _make_room(self, size: int) -> None:
         """Wait for threads while the window is full; do not wait for readings beyond what memory allows."""
-        if len(self._pending) >= WAITING:
+        if self.window.crowded:
             self.settle(wait=False, give_up=True)
-        while self._working and (
-            len(self._working) >= WINDOW or size + sum(each.size for each in self._working) > self.window_bytes
-        ):
+        while self.window.is_full(size):
             self.watch.full()
-            self._working[0].work.exception()  # waits
+            self.window.wait()
             self.settle(wait=False)
-
-    def _book(self, row: FrameRow, pattern: Pattern, since: float) -> None:
-        if row.slot in self.taken:
-            self.ledger.duplicate()
-        elif self.acquisition.given_up is not None:
-            self.ledger.drop(self.acquisition.given_up)
-        else:
-            self.taken.add(row.slot)
-            self._batch.append((row, pattern))
-            self.beside.join.booked(row)
-            self._oldest = since if self._oldest is None else self._oldest
-            self.acquisition.frame(self.clock())
-
-    def _book_again(self, rows: list[FrameRow]) -> None:
-        """Their incident intensity came after they were booked without."""
-        if not rows:
-            return
-        self.commit()  # a row of the batch is not in the ledger yet
-        for row in rows:
-            if row.slot in self.taken:
-                self.ledger.forget(row.slot)
-                self.ledger.add(row)
 
     def _let_go(self, source: Source) -> None:
         """A full grid needs no more frames: who comes next on this endpoint shall have them."""
-        full = self.acquisition.phase == "ended" and len(self.taken) == self.reduction.grid.size
+        full = self.acquisition.phase == "ended" and len(self.books.taken) == self.reduction.grid.size
         if full and not self.watch.disconnected and self.clock() - self._heard > QUIET:
             source.close()
             self.watch.disconnected = True
 
     def _note(self, text: str | None) -> None:
         if text is not None:
-            self.ledger.event(text)
+            self.books.ledger.event(text)
 
     def _place(self) -> dict[str, Any]:
-        return {"messages": self.messages, "recorded": self.recorded, "series": self.acquisition.series.state()}
+        return {"messages": self.messages, "recorded": self.books.recorded, "series": self.acquisition.series.state()}
 
     def _progress(self) -> tuple[Any, ...]:
         """What tells two commits apart."""
-        return self.messages, self.ledger.accounted, self.acquisition.phase, self.command, self.watch.disconnected
+        return self.messages, self.books.ledger.accounted, self.acquisition.phase, self.command, self.watch.disconnected
 
     def _state(self) -> dict[str, Any]:
         now = self.clock()
         return {
-            **(self._pending[0].place if self._pending else self._place()),
+            **(self.window.pending[0].place if self.window.pending else self._place()),
             "phase": self.acquisition.phase,
             "received": self.received,
             "command": self.command,
             "updated": time.time(),
-            "recording": None if self.recorder is None else self.recorder.suspended,
-            **({} if self._oldest is None else {"latency": now - self._oldest}),
-            **self.watch.state(now, self.ledger.integrated),
+            "recording": None if self.books.recorder is None else self.books.recorder.suspended,
+            **({} if self.books.oldest is None else {"latency": now - self.books.oldest}),
+            **self.watch.state(now, self.books.ledger.integrated),
             **self.beside.state(),
         }

@@ -18,6 +18,7 @@ from stream.core.scan import ScanGrid
 from stream.core.wire import decoder_for
 from stream.ingest.acquisition import Acquisition
 from stream.ingest.beside import Beside
+from stream.ingest.books import Books
 from stream.ingest.checks import Expected
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
@@ -31,6 +32,7 @@ from stream.ingest.resume import resume
 from stream.ingest.series import Series
 from stream.ingest.sources import RecordingSource, SocketSource, Source
 from stream.ingest.watch import Watch
+from stream.ingest.window import Window
 
 log = structlog.get_logger()
 
@@ -49,7 +51,7 @@ def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | 
     ingest = open_ingest(directory, config, live=replay is None)
     try:
         source = open_source(config, ingest, replay)
-        log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.taken))
+        log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.books.taken))
         try:
             ingest.run(source, stop)
         finally:
@@ -108,12 +110,10 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         decode=decoder_for(detector.format if live else "auto"),
         reduction=reduction,
         acquisition=Acquisition(detector.idle_timeout, series),
-        journal=Journal.create(directory.journal, grid.size, integrate.axis.bins),
-        ledger=ledger,
-        recorder=recorder,
+        books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
         beside=Beside(Join.create(grid, scan.series_frames, config.monitors, encoder), ledger),
         watch=Watch(detector, live),
-        window_bytes=detector.queue_bytes // 2,
+        window=Window(detector.queue_bytes // 2),
         first_frame=detector.first_frame,
     )
     background = config.integration.background

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable
 
 from stream.core.errors import MessageError
@@ -9,6 +10,7 @@ from stream.core.messages import Event, Image, SeriesStart
 from stream.core.wire import decode
 from stream.ingest.ingest import Ingest
 from stream.ingest.recorded import RecordedMessage
+from stream.ingest.reduction import NOWHERE
 from stream.ingest.series import Series
 
 TOGETHER = 64  # frames between two commits
@@ -44,7 +46,7 @@ def refill(
         missing.discard(slot)
         found += slot >= 0
         if record and (slot >= 0 or isinstance(event, SeriesStart)):
-            ingest.keep(message, event)
+            ingest.books.record(message.parts, event, message.received or time.time())
         if found % TOGETHER == 0:
             ingest.commit()
         tick()
@@ -62,6 +64,12 @@ def _take(ingest: Ingest, series: Series, event: Event, missing: Collection[int]
         return -1
     series.image(event)
     number = series.number(event, ingest.first_frame)
-    if ingest.slot_of(event, number) not in missing:
+    slot, join = reduction.slot(event, number), ingest.beside.join
+    if (join.place(number, event.frame) if slot == NOWHERE else slot) not in missing:
         return -1
-    return ingest.take_at_once(event, number, received)
+    row, pattern = reduction.submit(event, number, received).result()
+    joined = join.complete(row, 0.0, 0.0, give_up=True)
+    assert joined is not None  # nothing is waited for
+    ingest.received += 1
+    ingest.book(joined, pattern, ingest.clock())
+    return joined.slot

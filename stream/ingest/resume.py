@@ -24,17 +24,17 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
     sent_again
         The source is a recording, which goes on with the first message whose fate was open.
     """
-    ledger, state = ingest.ledger, ingest.ledger.state()
-    booked, intact = ledger.frames(), {row.slot: row for row in ingest.journal.filled()}
+    ledger, state = ingest.books.ledger, ingest.books.ledger.state()
+    booked, intact = ledger.frames(), {row.slot: row for row in ingest.books.journal.filled()}
     damaged = booked.keys() - intact.keys()
     for slot in sorted(damaged):
         ledger.forget(slot)
         ledger.event(f"slot {slot} of the journal was damaged; its grid point is free again")
-    ingest.taken = set(booked.keys() & intact.keys())
+    ingest.books.taken = set(booked.keys() & intact.keys())
     ingest.received, ingest.messages = ledger.accounted, state.get("messages", 0)
-    ingest.recorded, ingest.command = state.get("recorded"), state.get("command", 0)
+    ingest.books.recorded, ingest.command = state.get("recorded"), state.get("command", 0)
     ingest.beside.join.restore(ledger.readings())
-    for slot in ingest.taken:
+    for slot in ingest.books.taken:
         ingest.beside.join.booked(booked[slot])
     _restore(ingest, state)
     if damaged:
@@ -46,33 +46,33 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
         ingest.settle(wait=False)
         ingest.commit_when_due()
     ingest.settle()
-    for slot in [] if sent_again else sorted(intact.keys() - ingest.taken):
+    for slot in [] if sent_again else sorted(intact.keys() - ingest.books.taken):
         ledger.add(intact[slot] if ingest.monitored else replace(intact[slot], monitor=None))
-        ingest.taken.add(slot)
+        ingest.books.taken.add(slot)
         ingest.received += 1
     if "phase" in state:
-        ledger.event(f"ingest started again with {len(ingest.taken)} of {ingest.reduction.grid.size} frames")
+        ledger.event(f"ingest started again with {len(ingest.books.taken)} of {ingest.reduction.grid.size} frames")
     ingest.commit()
 
 
 def uncommitted(ingest: Ingest) -> Iterator[RecordedMessage]:
     """Recorded messages whose fate the ledger does not know; a file ends where it is damaged, which is noted."""
-    place = ingest.recorded or {"file": "", "count": 0}
+    place = ingest.books.recorded or {"file": "", "count": 0}
     for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
         if path.name >= place["file"]:
             try:
                 yield from read_recording(path, place["count"] if path.name == place["file"] else 0)
             except StoreError as error:
-                ingest.ledger.event(f"what is left of {path.name} is not taken: {error}")
+                ingest.books.ledger.event(f"what is left of {path.name} is not taken: {error}")
 
 
 def recorded_before(ingest: Ingest) -> Iterator[RecordedMessage]:
     """Everything recorded; what is damaged is noted and left out."""
     for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
         try:
-            yield from read_recording(path, on_damage=lambda error: ingest.ledger.event(f"left out: {error}"))
+            yield from read_recording(path, on_damage=lambda error: ingest.books.ledger.event(f"left out: {error}"))
         except StoreError as error:
-            ingest.ledger.event(f"left out: {error}")
+            ingest.books.ledger.event(f"left out: {error}")
 
 
 def _restore(ingest: Ingest, state: dict[str, Any]) -> None:
@@ -80,4 +80,4 @@ def _restore(ingest: Ingest, state: dict[str, Any]) -> None:
     ingest.acquisition.resume(state, ingest.clock())
     series = ingest.acquisition.series.current
     if series is not None:
-        ingest.reduction.begin(*ingest.ledger.read_header(series, ingest.reduction.expected.shape))
+        ingest.reduction.begin(*ingest.books.ledger.read_header(series, ingest.reduction.expected.shape))

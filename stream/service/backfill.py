@@ -85,14 +85,14 @@ def fill(directory: RunDirectory, config: Config, files: Sequence[Path]) -> tupl
     """Take what is missing; returns how many frames were found, and how many were missing."""
     ingest = open_ingest(directory, config, live=False)
     try:
-        wanted = set(range(ingest.reduction.grid.size)) - ingest.taken
+        wanted = set(range(ingest.reduction.grid.size)) - ingest.books.taken
         found = 0
         for place, file in enumerate(files):
             messages = read_recording(file, first_frame=ingest.first_frame or 0, series=FIRST + place)
             if not tells_series(file):
                 messages = completed(messages, ingest, place)
-            found += refill(ingest, messages, wanted - ingest.taken, record=True)
-        ingest.ledger.event(f"{found} of {len(wanted)} missing frames were filled from {len(files)} files")
+            found += refill(ingest, messages, wanted - ingest.books.taken, record=True)
+        ingest.books.ledger.event(f"{found} of {len(wanted)} missing frames were filled from {len(files)} files")
         ingest.commit()
     finally:
         ingest.close()
@@ -106,11 +106,13 @@ def completed(messages: Iterator[RecordedMessage], ingest: Ingest, place: int) -
     the frames before and after it.
     """
     series, first, key = ingest.acquisition.series, ingest.first_frame or 0, ingest.reduction.detector.monitor
-    rows = [row for row in ingest.ledger.frames().values() if row.monitor is not None and row.number >= 0]
+    rows = [row for row in ingest.books.ledger.frames().values() if row.monitor is not None and row.number >= 0]
     known = sorted((row.number, row.monitor) for row in rows if row.monitor is not None and isfinite(row.monitor))
     numbers, values = [number for number, _ in known], [value for _, value in known]
     if key is not None and known:
-        ingest.ledger.event(f"detector.monitor {key!r} is not in a detector's file: it is taken from the frames beside")
+        ingest.books.ledger.event(
+            f"detector.monitor {key!r} is not in a detector's file: it is taken from the frames beside"
+        )
     for message in messages:
         event = decode(message.parts)
         if isinstance(event, SeriesStart):

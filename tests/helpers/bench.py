@@ -112,7 +112,7 @@ class Bench:
 
     def settle(self, count: int) -> None:
         """Only the oldest messages get their fate."""
-        pending = self.ingest._pending
+        pending = self.ingest.window.pending
         rest = [pending.pop() for _ in range(len(pending) - count)]
         self.ingest.settle()
         pending.extend(reversed(rest))
@@ -120,6 +120,8 @@ class Bench:
     def turn(self, seconds: float = 0.0, *, exhausted: bool = False) -> str:
         """Let time pass, commit, and tell the phase."""
         self.ingest.settle()
+        for message in self.ingest.window.pending:
+            message.work.exception()  # the threads are done: only readings are waited for
         self.clock.now += seconds
         self.ingest.turn(exhausted=exhausted)
         self.ingest.commit()
@@ -159,7 +161,7 @@ class Bench:
         """A journalled pattern."""
         self.ingest.settle()
         self.ingest.commit()
-        return self.ingest.journal.read(slot)
+        return self.ingest.books.journal.read(slot)
 
     def close(self) -> None:
         """The process ends as it should."""
@@ -170,8 +172,8 @@ class Bench:
     def kill(self) -> None:
         """The process is gone between two steps: nothing is settled, flushed or committed any more."""
         self.ingest.reduction.close()
-        self.ingest.ledger.connection.close()
-        self.ingest.journal.close()
+        self.ingest.books.ledger.connection.close()
+        self.ingest.books.journal.close()
 
 
 def read_frames(directory: RunDirectory, config: Config) -> dict[str, Any]:

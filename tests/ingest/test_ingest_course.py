@@ -251,11 +251,11 @@ def test_commits_rest_while_nothing_happens(bench: Bench) -> None:
     assert commits(5.0) <= 7
     bench.send(v1_start(), v1(0))
     bench.ingest.settle()
-    before = bench.ingest.ledger.state()["received"]
+    before = bench.ingest.books.ledger.state()["received"]
     for _ in range(11):
         bench.clock.now += 0.01
         bench.ingest.turn(exhausted=False)
-    assert bench.ingest.ledger.state()["received"] == before + 1
+    assert bench.ingest.books.ledger.state()["received"] == before + 1
 
 
 def test_rate_and_latency(bench: Bench) -> None:
@@ -266,8 +266,8 @@ def test_rate_and_latency(bench: Bench) -> None:
         bench.ingest.settle()
         bench.clock.now += 0.25
     bench.ingest.commit()
-    state = bench.ingest.ledger.state()
+    state = bench.ingest.books.ledger.state()
     assert state["latency"] == pytest.approx(2.5)
     assert state["rate"] == pytest.approx(4.0, rel=0.05)
     bench.turn(2.0)
-    assert bench.ingest.ledger.state()["rate"] == 0.0
+    assert bench.ingest.books.ledger.state()["rate"] == 0.0

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from stream.core.errors import MessageError
 from stream.core.messages import Image
 from stream.core.wire import decode
-from stream.ingest.ingest import WINDOW
+from stream.ingest.window import WORKED_ON
 
 
 @pytest.fixture
@@ -268,13 +268,13 @@ def test_messages_between_socket_and_journal_are_bounded(tmp_path: Path) -> None
     bench = open_with(tmp_path, scan={"angles": {"start": 0, "step": 1, "count": 50}})
     for frame in range(200):
         bench.send(v1(frame))
-        assert len(bench.ingest._pending) <= WINDOW
+        assert len(bench.ingest.window._working) <= WORKED_ON
     size = sum(map(len, v1(0)))
     bench.ingest.settle()
-    bench.ingest.window_bytes = 3 * size
+    bench.ingest.window.limit = 3 * size
     for frame in range(200):
         bench.send(v1(frame))
-        assert sum(each.size for each in bench.ingest._pending) <= bench.ingest.window_bytes
+        assert sum(each.size for each in bench.ingest.window._working) <= bench.ingest.window.limit
     assert bench.counts == {"received": 400, "integrated": 200, "duplicate": 200}
     bench.close()
 

@@ -35,11 +35,11 @@ def test_each_frame_has_its_reading(tmp_path: Path) -> None:
 def test_a_reading_that_never_comes_is_none(tmp_path: Path) -> None:
     bench = Bench.open(tmp_path, **MONITORED).send(v1_start(), v1(0), v1(1), v1(2)).hear(reading(0, 5.0))
     assert bench.turn(9.0) == "acquiring"
-    assert bench.ingest.ledger.integrated == 1
+    assert bench.ingest.books.ledger.integrated == 1
     bench.turn(1.1)
-    assert bench.ingest.ledger.integrated == 3
+    assert bench.ingest.books.ledger.integrated == 3
     np.testing.assert_equal(monitors(bench), {0: 5.0, 1: np.nan, 2: np.nan})
-    assert bench.ingest.ledger.state()["unmonitored"] == 2
+    assert bench.ingest.books.ledger.state()["unmonitored"] == 2
     bench.close()
 
 
@@ -81,7 +81,7 @@ def test_a_message_that_cannot_be_used_is_said_once_and_counts_nowhere_else(tmp_
     bench.hear({"message_type": "data"}, {"message_type": "what"}, reading(0, 5.0))
     assert bench.counts == {"received": 1, "integrated": 1}
     assert sum("monitors.0" in text for text in bench.events) == 1
-    assert bench.ingest.ledger.state()["monitors"] == [{"received": 4, "rejected": 3}]
+    assert bench.ingest.books.ledger.state()["monitors"] == [{"received": 4, "rejected": 3}]
     bench.close()
 
 

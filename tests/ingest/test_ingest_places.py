@@ -92,7 +92,7 @@ def test_encoders_tell_the_grid_point_before_or_after_the_frame(tmp_path: Path) 
     bench = Bench.open(tmp_path, **PCAP).hear({"message_type": "series-start"}, pcap(0, points[:5]))
     bench.send(v1_start(), *(v1(n, image=pixels(point)) for n, point in enumerate(points)))
     assert bench.turn() == "acquiring"
-    assert bench.ingest.ledger.integrated == 5
+    assert bench.ingest.books.ledger.integrated == 5
     bench.hear(pcap(5, points[5:]), {"message_type": "series-end"})
     assert bench.turn() == "ended"
     assert bench.counts == {"received": 12, "integrated": 12}
@@ -112,7 +112,7 @@ def test_named_columns_scale_and_offset(tmp_path: Path) -> None:
 def test_a_position_that_never_comes_is_waited_for_within_bounds(tmp_path: Path) -> None:
     bench = Bench.open(tmp_path, **PCAP).send(v1_start(), v1(0), v1(1, image=pixels(1)))
     assert bench.turn(9) == "waiting"
-    assert bench.ingest.ledger.accounted == 0
+    assert bench.ingest.books.ledger.accounted == 0
     assert bench.turn(2) == "waiting"
     bench.hear(pcap(1, [1]))
     assert bench.counts == {"received": 2, "rejected": {"off-grid": 2}}
@@ -144,7 +144,7 @@ def test_killed_while_frames_wait(tmp_path: Path) -> None:
     first = Bench.open(tmp_path, **PCAP).hear({"message_type": "series-start"}, pcap(0, points[:8]))
     first.send(v1_start(), images[0], [b"noise"], images[8], [b"noise"], images[1])
     first.turn()
-    assert (first.ingest.ledger.integrated, first.ingest.ledger.accounted) == (1, 2)
+    assert (first.ingest.books.ledger.integrated, first.ingest.books.ledger.accounted) == (1, 2)
     first.kill()
     second = Bench.open(tmp_path, **PCAP).hear(pcap(8, points[8:])).send(*images[2:])
     assert second.turn() == "ended"

@@ -36,17 +36,17 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
 def die_in(bench: Bench, step: str) -> None:
     """Commit, and be killed right after this step."""
     ingest = bench.ingest
-    if ingest.recorder is not None and step != "nothing":
-        ingest.recorder.flush()
+    if ingest.books.recorder is not None and step != "nothing":
+        ingest.books.recorder.flush()
     if step in {"journal", "half the journal", "a torn slot"}:
-        batch = ingest._batch if step == "journal" else ingest._batch[: len(ingest._batch) // 2]
+        batch = ingest.books.waiting if step == "journal" else ingest.books.waiting[: len(ingest.books.waiting) // 2]
         for row, pattern in batch:
-            ingest.journal.write(row, pattern)
-        if step == "a torn slot" and len(ingest._batch) > len(batch):
-            row, pattern = ingest._batch[len(batch)]
-            ingest.journal.write(row, pattern)
+            ingest.books.journal.write(row, pattern)
+        if step == "a torn slot" and len(ingest.books.waiting) > len(batch):
+            row, pattern = ingest.books.waiting[len(batch)]
+            ingest.books.journal.write(row, pattern)
             with bench.directory.journal.open("r+b") as file:
-                file.seek(FIRST_SLOT + row.slot * ingest.journal.stride + 300)
+                file.seek(FIRST_SLOT + row.slot * ingest.books.journal.stride + 300)
                 file.write(b"\0" * 200)
     if step == "ledger":
         ingest.commit()
@@ -178,7 +178,7 @@ def test_messages_before_the_first_image_confuse_no_count(tmp_path: Path) -> Non
     again = Bench.open(tmp_path).send(v1(0), v1(1))
     again.ingest.settle()
     again.ingest.commit()
-    assert again.ingest.recorded == {"file": "raw-0002.h5", "count": 2}
+    assert again.ingest.books.recorded == {"file": "raw-0002.h5", "count": 2}
     again.kill()
     third = Bench.open(tmp_path)
     assert third.counts == {"received": 3, "integrated": 2, "rejected": {"not-decodable": 1}}
@@ -244,7 +244,7 @@ def test_a_damaged_slot_is_filled_from_the_recording_or_free_again(
     bench = Bench.open(tmp_path, **recording).send(*STREAM)
     bench.close()
     with bench.directory.journal.open("r+b") as file:
-        file.seek(FIRST_SLOT + 2 * bench.ingest.journal.stride + 77)
+        file.seek(FIRST_SLOT + 2 * bench.ingest.books.journal.stride + 77)
         file.write(b"\xaa\x55")
     again = Bench.open(tmp_path, **recording)
     assert again.frames["missing_ranges"] == ([[8, 11]] if frames else [[2, 2], [8, 11]])
@@ -327,7 +327,7 @@ def test_received_after_a_restart_is_what_has_a_fate(tmp_path: Path) -> None:
     bench = Bench.open(tmp_path, recording={"frames": False}).send(*STREAM[:5])
     bench.settle(2)
     bench.ingest.commit()
-    assert bench.ingest.ledger.state()["received"] == 4
+    assert bench.ingest.books.ledger.state()["received"] == 4
     bench.kill()
     again = Bench.open(tmp_path, recording={"frames": False})
     assert again.counts == {"received": 2, "integrated": 2}

@@ -51,7 +51,7 @@ def test_another_receiver_is_named(tmp_path: Path, share: int, said: str) -> Non
     (told,) = [text for text in bench.events if "another receiver" in text]
     assert f"every {said} frame" in told
     assert "tcp://127.0.0.1:1" in told
-    assert bench.ingest.ledger.state()["stolen"] == told
+    assert bench.ingest.books.ledger.state()["stolen"] == told
     bench.close()
 
 
@@ -127,7 +127,7 @@ def test_a_sender_that_has_to_wait_is_said_to(tmp_path: Path, monkeypatch: pytes
     threading.Timer(2.0, stop.set).start()
     bench.ingest.run(Endless(40), stop)
     assert any("frames come faster than they are processed: the sender is held back" in text for text in bench.events)
-    assert bench.ingest.ledger.state()["back_pressure"] is None  # it has caught up
+    assert bench.ingest.books.ledger.state()["back_pressure"] is None  # it has caught up
     bench.close()
 
 
@@ -144,6 +144,6 @@ def test_a_full_grid_lets_the_endpoint_go(tmp_path: Path, monkeypatch: pytest.Mo
         threading.Timer(1.0, stop.set).start()
         bench.ingest.run(source, stop)
         assert source.closed is closed
-        assert bench.ingest.ledger.state()["disconnected"] is closed
+        assert bench.ingest.books.ledger.state()["disconnected"] is closed
         assert bench.counts["duplicate"] == 2
         bench.close()

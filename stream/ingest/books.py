@@ -1,0 +1,81 @@
+"""What is known of every frame: recording, journal and ledger, written in this order.
+
+A frame in the ledger is in the journal, a frame in the journal is in the recording.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from stream.core.messages import Event, MonitorEvent, Parts, Pattern
+from stream.ingest.journal import Journal
+from stream.ingest.ledger import FrameRow, Ledger
+from stream.ingest.recorded import RecordedMessage
+from stream.ingest.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Books:
+    """Frames gather here until they are written and committed.
+
+    taken holds the slots that have their frame, booked or about to be; recorded is the place of the next message in
+    the recording, None before the first.
+    """
+
+    journal: Journal
+    ledger: Ledger
+    recorder: Recorder | None
+    taken: set[int] = field(default_factory=set)
+    recorded: dict[str, Any] | None = None
+    waiting: list[tuple[FrameRow, Pattern]] = field(default_factory=list)
+    oldest: float | None = None  # arrival of the first frame that waits
+
+    def record(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> None:
+        """Put a message into the recording; None for its event where it could not be decoded."""
+        if self.recorder is not None:
+            self.recorded = self.recorder.append(parts, event, received, stream) or self.recorded
+
+    def was_recorded(self, message: RecordedMessage) -> None:
+        """A message was taken from the run's own recording."""
+        self.recorded = {"file": message.file, "count": message.index + 1}
+
+    def add(self, row: FrameRow, pattern: Pattern, arrived: float) -> bool:
+        """Book a frame, the first of its grid point; False for a duplicate, which is counted as one."""
+        if row.slot in self.taken:
+            self.ledger.duplicate()
+            return False
+        self.taken.add(row.slot)
+        self.waiting.append((row, pattern))
+        self.oldest = arrived if self.oldest is None else self.oldest
+        return True
+
+    def change(self, rows: list[FrameRow]) -> None:
+        """Book frames again whose pattern is in the journal: their incident intensity came late."""
+        if not rows:
+            return
+        self.write()  # a row that waits is not in the ledger yet
+        for row in rows:
+            self.ledger.forget(row.slot)
+            self.ledger.add(row)
+
+    def write(self) -> None:
+        """Put what has gathered into recording and journal."""
+        if self.recorder is not None:
+            self.recorder.flush()
+        for row, pattern in self.waiting:
+            self.journal.write(row, pattern)
+            self.ledger.add(row)
+        self.waiting.clear()
+
+    def commit(self, state: dict[str, Any]) -> None:
+        """Put what was written, and `state`, into the ledger."""
+        self.ledger.commit(**state)
+        self.oldest = None
+
+    def close(self) -> None:
+        """Close the files."""
+        if self.recorder is not None:
+            self.recorder.close()
+        self.ledger.close()
+        self.journal.close()
