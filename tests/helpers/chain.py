@@ -316,11 +316,11 @@ def tiny_site(folder: Path, **changes: Any) -> Site:
 
 
 def results(directory: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every numeric array of results.nxs by its path below /entry."""
+    """Every numeric array of results.nxs by its path below /entry, but for the ledger, which knows when frames came."""
     arrays: dict[str, npt.NDArray[Any]] = {}
 
     def keep(name: str, node: Any) -> None:
-        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu":
+        if isinstance(node, h5py.Dataset) and node.dtype.kind in "fiu" and not name.startswith("ledger/"):
             arrays[name] = node[()]
 
     with h5py.File(RunDirectory(directory).results) as file:
