@@ -111,20 +111,20 @@ def checked_shape(dims: Any, kind: str, axes: tuple[int, ...] = (2,)) -> tuple[i
     return tuple(dims)
 
 
-def parse_json(part: bytes | memoryview, kind: str) -> Any:
-    """The JSON value in `part`.
+def parse_json(part: bytes | memoryview, kind: str, longest: int = LONGEST_JSON, most: int = MOST_VALUES) -> Any:
+    """The JSON value in `part`, of at most `longest` bytes and `most` values.
 
     Raises
     ------
     MessageError
         SIZE for more than is ever needed; NOT_DECODABLE for what is not JSON or could not be written again.
     """
-    if len(part) > LONGEST_JSON:
-        raise MessageError(Reject.SIZE, f"{kind}: {len(part)} bytes of JSON, at most {LONGEST_JSON} are read")
+    if len(part) > longest:
+        raise MessageError(Reject.SIZE, f"{kind}: {len(part)} bytes of JSON, at most {longest} are read")
     text = bytes(part)
     opened = text.count(b"[") + text.count(b"{")
-    if opened + text.count(b",") + text.count(b":") > MOST_VALUES:
-        raise MessageError(Reject.SIZE, f"{kind}: JSON of more than {MOST_VALUES} values")
+    if opened + text.count(b",") + text.count(b":") > most:
+        raise MessageError(Reject.SIZE, f"{kind}: JSON of more than {most} values")
     try:
         value = orjson.loads(text)
     except ValueError as error:
@@ -143,9 +143,9 @@ def _deep(value: Any) -> bool:
     return bool(level)
 
 
-def read_json(part: bytes | memoryview, kind: str) -> Header:
-    """The header in a part that holds one JSON object; errors as in `parse_json`."""
-    values = parse_json(part, kind)
+def read_json(part: bytes | memoryview, kind: str, longest: int = LONGEST_JSON, most: int = MOST_VALUES) -> Header:
+    """The header in a part that holds one JSON object; limits and errors as in `parse_json`."""
+    values = parse_json(part, kind, longest, most)
     if not isinstance(values, dict):
         raise MessageError(Reject.NOT_DECODABLE, f"{kind}: JSON, but not an object")
     return Header(kind, values)

@@ -15,6 +15,7 @@ from stream.core.errors import MessageError, Reject
 from stream.core.messages import Armed, Disarmed, MonitorEvent, Parts, Readings
 from stream.core.wire.header import LARGEST, Header, expect_parts, read_json
 
+_LONGEST, _MOST = 300_000, 16_000  # bytes and values: a batch of 800 rows of 20 columns
 _OWN_KEYS = {"message_id", "message_type", "version", "frame_number"}
 
 
@@ -28,7 +29,7 @@ def decode_monitor(parts: Parts) -> MonitorEvent:
     MessageError
         for anything else; never another exception.
     """
-    header = read_json(parts[0], "monitor") if parts else Header("monitor", {})
+    header = read_json(parts[0], "monitor", _LONGEST, _MOST) if parts else Header("monitor", {})
     expect_parts(parts, header, 1)
     kind = header.values.get("message_type")
     if not isinstance(kind, str) or kind not in _READERS:
