@@ -129,7 +129,7 @@ def places(folder: Path) -> dict[str, list[tuple[int, int, int]]]:
 
 
 def damage(case: int, path: Path, good: bytes) -> tuple[int, int]:
-    """Flip a bit of the file, or cut it; first and last byte that was hit. Three of four flips are in bytes that are not zero."""
+    """Flip a bit, three of four times of a byte that is not zero, or cut the file; from where to where it was hit."""
     random = np.random.default_rng([622, case])
     if case >= FLIPS:
         at = int(random.integers(len(good)))

@@ -10,6 +10,7 @@ import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 import pytest
+from helpers.encode import bslz4
 from helpers.recordings import read_messages
 
 from stream.core.errors import StoreError
@@ -104,3 +105,87 @@ def test_files_without_usable_frames_are_refused(tmp_path: Path) -> None:
     (tmp_path / "data_000002.h5").unlink()
     with pytest.raises(StoreError, match=r"master\.h5"):
         list(read_recording(tmp_path / "master.h5"))
+
+
+def filewriter(folder: Path, mask: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint16]:
+    """Files as DECTRIS' filewriter leaves them: chunks written as they were sent, the last one of five never."""
+    frames = np.random.default_rng(5).poisson(2, (5, *mask.shape)).astype(np.uint16)
+    with h5py.File(folder / "scan_1_master.h5", "w") as master:
+        specific = master.create_group("entry/instrument/detector/detectorSpecific")
+        specific["pixel_mask"], specific["countrate_correction_count_cutoff"] = mask, np.uint32(9000)
+        for number, rows in enumerate((range(3), range(3, 5)), 1):
+            with h5py.File(folder / f"scan_1_data_{number:06d}.h5", "w") as file:
+                data = file.create_dataset(
+                    "entry/data/data",
+                    (len(rows), *mask.shape),
+                    "u2",
+                    chunks=(1, *mask.shape),
+                    compression=hdf5plugin.Bitshuffle(cname="lz4"),
+                )
+                for row, frame in enumerate(rows):
+                    if frame != 4:
+                        data.id.write_direct_chunk((row, 0, 0), bslz4(frames[frame]))
+            link = h5py.ExternalLink(f"scan_1_data_{number:06d}.h5", "entry/data/data")
+            master[f"entry/data/data_{number:06d}"] = link
+    return frames
+
+
+def test_the_stored_mask_comes_with_the_header(tmp_path: Path) -> None:
+    mask = (np.random.default_rng(1).random((21, 30)) < 0.1).astype(np.uint32) * 16
+    frames = filewriter(tmp_path, mask)
+    path = tmp_path / "scan_1_master.h5"
+    start, *images, end = [decode(message.parts) for message in read_recording(path, first_frame=40, series=7)]
+    assert isinstance(start, SeriesStart)
+    assert isinstance(end, SeriesEnd)
+    np.testing.assert_array_equal(decompress(start.mask[""]), mask)
+    assert (start.shape, start.saturation) == ((21, 30), 9000)
+    assert {event.series for event in (start, *images, end)} == {"7"}
+    assert [event.frame for event in images if isinstance(event, Image)] == [40, 41, 42, 43]
+    for event, frame in zip(images, frames, strict=False):
+        assert isinstance(event, Image)
+        assert event.channels[""].algorithm == "bslz4"
+        np.testing.assert_array_equal(decompress(event.channels[""]), frame)
+    assert [m.index for m in read_recording(path, 4)] == [4, 5]
+
+
+def test_a_real_eiger_chunk_behind_a_master(shared_data: Path, tmp_path: Path) -> None:
+    source = shared_data / "eiger_h5/hdf5plugin_bitshuffle.h5"
+    with h5py.File(source) as file, h5py.File(tmp_path / "a_master.h5", "w") as master:
+        truth = file["entry/data/data"][0]
+        master["entry/data/data_000001"] = h5py.ExternalLink(str(source), "entry/data/data")
+        master["entry/instrument/detector/pixel_mask"] = np.uint32(truth == truth.max())
+    start = decode(next(iter(read_recording(tmp_path / "a_master.h5"))).parts)
+    assert isinstance(start, SeriesStart)
+    np.testing.assert_array_equal(decompress(start.mask[""]), truth == truth.max())
+    np.testing.assert_array_equal(images_of(tmp_path / "a_master.h5")[0], truth)
+
+
+@pytest.mark.parametrize("layout", ["entry/instrument/detector/data", "scan/plot/intensity", "measurement/frames"])
+def test_frames_where_nexus_puts_them(tmp_path: Path, layout: str) -> None:
+    frames = np.arange(24, dtype=np.uint16).reshape(2, 3, 4)
+    entry, *_, signal = layout.split("/")
+    with h5py.File(tmp_path / "scan.nxs", "w") as file:
+        file[layout] = frames
+        if entry != "entry":
+            file.attrs["default"] = entry
+            if layout.count("/") == 2:
+                file[entry].attrs["default"] = "plot"
+            file[layout].parent.attrs["signal"] = np.bytes_(signal)
+    found = images_of(tmp_path / "scan.nxs")
+    np.testing.assert_array_equal([found[0], found[1]], frames)
+
+
+def test_frames_that_hdf5_would_make_up_are_not_read(tmp_path: Path) -> None:
+    """A chunk that was never written, and a virtual dataset whose source is gone: HDF5 gives zeros for both."""
+    with h5py.File(tmp_path / "tiled.h5", "w") as file:
+        data = file.create_dataset("entry/data/data", (3, 4, 6), "u2", chunks=(1, 4, 3))
+        data[0], data[2] = 7, 9
+    assert {frame: int(image.sum()) for frame, image in images_of(tmp_path / "tiled.h5").items()} == {0: 168, 2: 216}
+    layout = h5py.VirtualLayout((3, 4, 6), "u2")
+    layout[:] = h5py.VirtualSource("tiled.h5", "entry/data/data", (3, 4, 6))
+    with h5py.File(tmp_path / "virtual.h5", "w") as file:
+        file.create_virtual_dataset("entry/data/data", layout)
+    assert int(images_of(tmp_path / "virtual.h5")[2].sum()) == 216
+    (tmp_path / "tiled.h5").unlink()
+    with pytest.raises(StoreError, match=r"virtual\.h5: its frames lie in tiled\.h5, which is not there"):
+        list(read_recording(tmp_path / "virtual.h5"))

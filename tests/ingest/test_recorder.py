@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import fabio
+import h5py
 import numpy as np
 import pytest
+import silx.io
 from helpers.encode import v1_image
 from helpers.hostile import PIXELS
+from silx.io import nxdata
 
 from stream.core.messages import Armed, Parts
 from stream.core.wire import decode
+from stream.ingest.master import write_master
 from stream.ingest.recorded import read_recording, recording_summary
 from stream.ingest.recorder import RETRY, Recorder
-from stream.ingest.recording import RESERVE
+from stream.ingest.recording import RESERVE, Recording
 
 SHAPE = (3, 4)
 START = [b'{"htype":"dheader-1.0","header_detail":"none","series":1}']
@@ -227,6 +232,41 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     assert run.give(image(1)) == [("raw-0001.h5", 1)]
     run.recorder.close()
     assert run.notes[-1] == "recording again in raw-0001.h5; 2 messages are not in it"
+
+
+def test_the_master_shows_all_frames_to_viewers(tmp_path: Path) -> None:
+    """One closed file, one whose writer was killed; h5py, silx and fabio open master and parts as they are."""
+    pixels = [np.full(SHAPE, n, dtype=np.uint16) for n in range(3)]
+    run = Run(tmp_path)
+    run.give(START)
+    run.recorder.flush()
+    run.give(*(v1_image(each, n) for n, each in enumerate(pixels)))
+    run.recorder.close()
+    killed = Recording(tmp_path, SHAPE)
+    for n, each in enumerate(pixels):
+        killed.append(v1_image(each + 100, n), decode(v1_image(each + 100, n)), 50.0 + n)
+    killed.flush()
+    content = killed.path.read_bytes()
+    killed.close()
+    killed.path.write_bytes(content)  # as a killed process would have left it
+    with pytest.raises(OSError, match="already open for write"):
+        h5py.File(killed.path)
+    given = parts_in(tmp_path)
+    write_master(tmp_path)
+    assert parts_in(tmp_path) == parts_in(tmp_path / "master.h5") == given
+    master, values = tmp_path / "master.h5", [0, 1, 2, 100, 101, 102]
+    with h5py.File(master) as file:
+        np.testing.assert_array_equal(file["entry/data/frames"][:, 1, 1], values)
+        np.testing.assert_array_equal(file["entry/data/received"], [2, 3, 4, 50, 51, 52])
+    for path, expected in ((master, values), (tmp_path / "raw-0002.h5", values[:3]), (killed.path, values[3:])):
+        with silx.io.open(str(path)) as file:
+            np.testing.assert_array_equal(nxdata.get_default(file).signal[:, 0, 0], expected)
+        with fabio.open(str(path)) as image:
+            assert image.nframes == len(expected)
+            assert [image.getframe(n).data[2, 3] for n in range(len(expected))] == expected
+    (tmp_path / "raw-0002.h5").unlink()
+    with h5py.File(master) as file:
+        np.testing.assert_array_equal(file["entry/data/frames"][:, 1, 1], [65535] * 3 + values[3:])
 
 
 AT_ANY_MOMENT = """

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import cbor2
@@ -14,7 +15,7 @@ import h5py
 import hdf5plugin  # noqa: F401  (registers the filter that the frames are read with)
 import numpy as np
 import pytest
-from helpers.encode import bslz4, v1_image
+from helpers.encode import bslz4, v1_image, v2_image, v2_message
 from helpers.recordings import read_messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from stream.core.messages import Armed, Event, Image, Parts, Readings
 from stream.core.wire import decode, decompress
 from stream.ingest.envelope import find_blob, pack, unpack
 from stream.ingest.recorded import read_recording, recording_summary
+from stream.ingest.recorder import Recorder
 from stream.ingest.recording import Recording
 
 EIGER_1M, SCAN = (1065, 1030), (400, 400)
@@ -300,6 +302,55 @@ def test_envelope(parts: list[bytes], data: st.DataObject) -> None:
     envelope = pack(parts, cut, size)
     assert len(envelope) == 4 + 8 * len(parts) + len(joined) - size
     assert unpack(envelope, cut, joined[cut : cut + size]) == parts
+
+
+PIXELS = [np.arange(12, dtype=dtype).reshape(3, 4) for dtype in ("u1", "<u2", "<u4")]
+ALL_FORMATS = [
+    [b'{"htype":"dheader-1.0","header_detail":"none","series":1}'],
+    [b'{"htype":"dseries_end-1.0","series":1}'],
+    *(v1_image(pixels, frame=5) for pixels in PIXELS),
+    v1_image(PIXELS[1], 6, encoding="bs16-lz4<", blob=bslz4(PIXELS[1])),
+    v2_message("start", number_of_images=3),
+    v2_image(PIXELS[2], frame=1),
+    v2_message("end"),
+    [b'{"htype":"header","filename":"","msg_number":1}'],
+    [b'{"htype":"image","frame":1,"shape":[3,4],"type":"uint16","compression":"none"}', PIXELS[1].tobytes()],
+    [b'{"htype":"array-1.0","shape":[3,4],"type":"uint8","frame":9}', PIXELS[0].tobytes()],
+]
+MESSAGE = st.sampled_from(ALL_FORMATS) | st.lists(st.binary(max_size=40), max_size=4)
+
+
+@given(told=st.lists(st.tuples(MESSAGE, st.floats(0, 4e9), st.integers(0, 3), st.booleans()), max_size=25))
+@settings(max_examples=40, deadline=None)
+def test_messages_come_back_in_order_with_their_times(told: list[tuple[list[bytes], float, int, bool]]) -> None:
+    """Of every format, junk, duplicates and gaps included, whatever the order and wherever it was flushed."""
+    assert None not in map(event_of, ALL_FORMATS)
+    with TemporaryDirectory() as folder:
+        recorder = Recorder(Path(folder), (3, 4), pytest.fail)
+        for parts, received, stream, flushed in told:
+            recorder.append(parts, None if stream else event_of(parts), received, stream)
+            if flushed:
+                recorder.flush()
+        recorder.close()
+        back = list(read_recording(Path(folder))) if told else []
+        assert [(list(m.parts), m.received, m.stream) for m in back] == [each[:3] for each in told]
+        assert len(list(Path(folder).glob("raw-*"))) <= 2
+
+
+def test_what_is_damaged_is_told_and_the_rest_is_read(tmp_path: Path) -> None:
+    messages = [v1_image(PIXELS[1] + n, n) for n in range(6)]
+    path = record(tmp_path, messages, (3, 4))
+    content = bytearray(path.read_bytes())
+    content[content.index(messages[2][2])] ^= 1
+    path.write_bytes(content)
+    (tmp_path / "raw-0000.h5").write_bytes(b"no HDF5")
+    said: list[str] = []
+    back = [list(m.parts) for m in read_recording(tmp_path, on_damage=lambda error: said.append(str(error)))]
+    assert back == [*messages[:2], *messages[3:]]
+    assert said[0].startswith(f"{tmp_path}/raw-0000.h5: cannot be read: ")
+    assert said[1] == f"{path}: message 2 is damaged, it does not match its checksum"
+    with pytest.raises(StoreError, match=r"raw-0000\.h5"):
+        list(read_recording(tmp_path))
 
 
 def test_damaged_dumps_and_foreign_files_are_named(tmp_path: Path) -> None:
