@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cbor2
 import numpy as np
 import pytest
-from helpers.bench import SHAPE, Bench, pixels, scan_messages, v1, v1_end, v1_start, v2, v2_start
-from helpers.encode import multi_dim
+from helpers.bench import SHAPE, Bench, Message, pixels, scan_messages, v1, v1_end, v1_start, v2, v2_start
+from helpers.encode import multi_dim, stins_image
 from helpers.hostile import CASES, Hostile
+from helpers.hostile_streams import MONITORS, WITHOUT_SERIES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -138,13 +139,24 @@ def expected_reason(case: Hostile) -> str:
     return "dtype" if array.dtype.itemsize > 4 else case.reject
 
 
-@pytest.mark.parametrize("version", ["v1", "v2"])
+def stins(frame: int) -> Message:
+    return stins_image(pixels(frame), frame=frame, compression="none")
+
+
+GOOD: dict[str, tuple[Message, Callable[[int], Message], list[Hostile]]] = {
+    "v1": (v1_start(), v1, [case for case in CASES if not case.name.startswith("v2")]),
+    "v2": (v2_start(), v2, [case for case in CASES if case.name.startswith("v2")]),
+    "stins": ([b'{"htype":"header"}'], stins, WITHOUT_SERIES),
+}
+"""Of each format a header, what makes images, and hostile messages."""
+
+
+@pytest.mark.parametrize("version", GOOD)
 def test_after_each_hostile_message_the_next_good_one_is_taken(tmp_path: Path, version: str) -> None:
     """The good frame has the number of the bad one, and comes right behind it."""
-    cases = [case for case in CASES if case.name.startswith("v2") == (version == "v2")]
-    good = v2 if version == "v2" else v1
+    header, good, cases = GOOD[version]
     bench = Bench.open(tmp_path, scan={"angles": {"start": 0, "step": 1, "count": len(cases)}})
-    bench.send(v2_start() if version == "v2" else v1_start())
+    bench.send(header)
     expected: dict[str, int] = {}
     for n, case in enumerate(cases, start=1):
         reason = expected_reason(case)
@@ -152,6 +164,17 @@ def test_after_each_hostile_message_the_next_good_one_is_taken(tmp_path: Path, v
         counts = bench.counts
         expected[reason] = expected.get(reason, 0) + 1
         assert counts == {"received": 2 * n, "integrated": n, "rejected": expected}, case.name
+    bench.close()
+
+
+def test_a_hostile_monitor_harms_no_frame(tmp_path: Path) -> None:
+    stream = {"endpoint": "tcp://127.0.0.1:2", "format": "maxiv-pcap", "key": "i0"}
+    bench = Bench.open(tmp_path, monitors=[stream]).send(v1_start())
+    for case in MONITORS:
+        bench.ingest.accept(case.parts, 0.0, stream=1)
+    bench.hear({"message_type": "data", "frame_number": 0, "i0": [3.0]}).send(v1(0))
+    assert [row.monitor for row in bench.rows] == [3.0]
+    assert bench.ingest.books.ledger.state()["monitors"] == [{"received": len(MONITORS) + 1, "rejected": len(MONITORS)}]
     bench.close()
 
 
