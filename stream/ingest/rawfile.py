@@ -25,6 +25,7 @@ from stream.ingest.rawformat import BYTES, FRAMES, INDEX, ROW, stream_of
 Rows = npt.NDArray[Any]
 _BLOCK = 1024  # rows of the index read at once
 _SUPERBLOCK = struct.Struct("<8s3sB16sQQI")  # signature, versions, marks, places, length of the file, root, checksum
+_ENDLESS = 1 << 43  # every file system lets one go there
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def open_raw(path: Path) -> Iterator[tuple[h5py.File | None, bool]]:
             file, closed = h5py.File(path, "r"), True
         except OSError:
             source = stack.enter_context(_AsClosed(path))
-            source.head = _closed(source.read(_SUPERBLOCK.size), path.stat().st_size)
+            source.head = _closed(source.read(_SUPERBLOCK.size), _ENDLESS)
             file, closed = h5py.File(source, "r"), False
         yield stack.enter_context(file), closed
 
@@ -62,16 +63,20 @@ def mark_closed(path: Path) -> None:
 
 
 class _AsClosed(io.FileIO):
-    """A file without the mark of being written, and with the length that it has."""
+    """A file without the mark of being written, and without end: it may grow, or be cut short and go on with zeros."""
 
     head = b""
 
-    def readinto(self, buffer: Any) -> int:
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return super().seek(_ENDLESS) if whence == io.SEEK_END else super().seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int:
         at, view = self.tell(), memoryview(buffer).cast("B")
         size = super().readinto(view) or 0
-        head = self.head[at : at + size]
+        view[size:] = bytes(len(view) - size)
+        head = self.head[at : at + len(view)]
         view[: len(head)] = head
-        return size
+        return len(view)
 
 
 def _closed(head: bytes, size: int) -> bytes:
