@@ -11,10 +11,13 @@ The envelope of a message (`stream.ingest.envelope`) is in ``bytes``, without th
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 
 import h5py
 import numpy as np
+
+from stream.core.messages import EncodedArray, Event, Image, MonitorEvent
 
 FRAMES, BYTES, INDEX = "entry/data/frames", "entry/messages/bytes", "entry/messages/index"
 ROW = np.dtype(
@@ -44,6 +47,18 @@ class Kind(IntEnum):
 def stream_of(kind: int) -> int:
     """The stream that a message of this kind came from."""
     return max(0, kind - Kind.MONITOR + 1)
+
+
+def frame_pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> EncodedArray | None:
+    """The pixels of an image, where it has one channel and its bytes can be a chunk of frames as they are."""
+    if not isinstance(event, Image) or len(event.channels) != 1:
+        return None
+    (array,) = event.channels.values()
+    if array.shape != shape or array.dtype.kind != "u" or not len(array.data):
+        return None
+    shuffled = array.algorithm == "bslz4" and array.element_size == array.dtype.itemsize
+    raw = array.algorithm == "raw" and len(array.data) == math.prod(shape) * array.dtype.itemsize
+    return array if shuffled or raw else None
 
 
 def nexus_data(file: h5py.File) -> h5py.Group:

@@ -8,7 +8,6 @@ looked at first, and a file that failed all the same is not touched again.
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ import numpy as np
 from stream.core.errors import StoreError
 from stream.core.messages import EncodedArray, Event, Image, MonitorEvent, Parts, SeriesEnd, SeriesStart
 from stream.ingest.envelope import find_blob, pack, seal
-from stream.ingest.rawformat import BYTES, INDEX, ROW, Kind, nexus_data, stream_of, tell
+from stream.ingest.rawformat import BYTES, INDEX, ROW, Kind, frame_pixels, nexus_data, stream_of, tell
 
 RESERVE = 64 << 20
 """Bytes of the disk left alone: HDF5 must be able to flush and close, the ledger to book what comes."""
@@ -86,7 +85,7 @@ class Recording:
 
     def misses_frames(self, event: Event | MonitorEvent | None) -> bool:
         """True where the file was begun without frames, and the event's pixels could be one."""
-        return self._file is not None and self._frames is None and _pixels(event, self._shape) is not None
+        return self._file is not None and self._frames is None and frame_pixels(event, self._shape) is not None
 
     def append(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> int:
         """Record one message; its index in this file is returned.
@@ -108,7 +107,7 @@ class Recording:
         """
         self._check_room(sum(map(len, parts)))
         with self._writing():
-            pixels = _pixels(event, self._shape)
+            pixels = frame_pixels(event, self._shape)
             if self._file is None and (pixels is not None or self._buffered > _HELD):
                 self._create(pixels)
             frame, cut, size = self._store_frame(parts, pixels)
@@ -224,18 +223,6 @@ class Recording:
             self.flushed += len(self._rows)
             self._rows, self._bytes, self._buffered = [], [], 0
         return file
-
-
-def _pixels(event: Event | MonitorEvent | None, shape: tuple[int, int]) -> EncodedArray | None:
-    """The pixels of an image, where it has one channel and its bytes can be a chunk of frames as they are."""
-    if not isinstance(event, Image) or len(event.channels) != 1:
-        return None
-    (array,) = event.channels.values()
-    if array.shape != shape or array.dtype.kind != "u" or not len(array.data):
-        return None
-    shuffled = array.algorithm == "bslz4" and array.element_size == array.dtype.itemsize
-    raw = array.algorithm == "raw" and len(array.data) == math.prod(shape) * array.dtype.itemsize
-    return array if shuffled or raw else None
 
 
 def _extend(dataset: h5py.Dataset, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:

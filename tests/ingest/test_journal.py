@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stream.core.errors import StoreError
 from stream.core.messages import Pattern
-from stream.ingest.journal import FILE_HEADER, FIRST_SLOT, SLOT_HEADER, Journal
+from stream.ingest.journal import FILE_HEADER, FIRST_SLOT, HEADERS, SLOT_HEADER, Journal
 from stream.ingest.ledger import FrameRow
 
 SLOTS, BINS = 20, 33
@@ -89,6 +89,31 @@ def test_a_flipped_byte_anywhere_in_a_slot_is_found(tmp_path: Path, where: int, 
         journal.read(4)
     assert [found.slot for found in journal.filled()] == [3, 5]
     assert same(journal.read(5), pattern(5))
+    journal.close()
+
+
+@pytest.mark.parametrize("at", [*range(FILE_HEADER.size), *range(HEADERS[1], HEADERS[1] + FILE_HEADER.size)])
+def test_a_flipped_bit_in_one_header_costs_nothing(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "journal.bin"
+    journal = Journal.create(path, SLOTS, BINS)
+    journal.write(row(5), pattern(5))
+    os.pwrite(journal.descriptor, bytes([os.pread(journal.descriptor, 1, at)[0] ^ 16]), at)
+    journal.close()
+    for again in (Journal.read_only(path), Journal.create(path, SLOTS, BINS)):
+        assert (again.slots, again.bins) == (SLOTS, BINS)
+        assert same(again.read(5), pattern(5))
+        again.close()
+
+
+def test_a_journal_with_one_header_is_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "journal.bin"
+    journal = Journal.create(path, SLOTS, BINS)
+    journal.write(row(5), pattern(5))
+    os.pwrite(journal.descriptor, bytes(FILE_HEADER.size), HEADERS[1])  # as it was before there were two
+    assert same(Journal.read_only(path).read(5), pattern(5))
+    os.pwrite(journal.descriptor, b"\xff", 8)
+    with pytest.raises(StoreError, match="its header is damaged"):
+        Journal.read_only(path)
     journal.close()
 
 

@@ -215,6 +215,39 @@ def test_what_was_flushed_survives_a_kill(recordings: Path, tmp_path: Path) -> N
     assert Recording(tmp_path, EIGER_1M).name == "raw-0002.h5"
 
 
+BUSY = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from helpers.encode import v1_image
+from stream.core.wire import decode
+from stream.ingest.recording import Recording
+recording, begin, frame = Recording(Path(sys.argv[1]), (71, 95)), time.monotonic(), 0
+while time.monotonic() < begin + 2:
+    parts = v1_image(np.full((71, 95), frame, dtype=np.uint16), frame)
+    recording.append(parts, decode(parts), 1.0)
+    frame += 1
+    if frame % 5 == 0:
+        recording.flush()
+recording.close()
+"""
+
+
+def test_a_recording_is_read_while_it_is_written(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    counts = []
+    with subprocess.Popen([sys.executable, "-c", BUSY, str(tmp_path)], env=environment) as writer:
+        while writer.poll() is None:
+            if list(tmp_path.glob("raw-*.h5")):
+                counts.append(recording_summary(tmp_path)[0].messages)
+                skip = max(0, counts[-1] - 20)
+                for n, message in enumerate(read_recording(tmp_path, skip), skip):
+                    assert bytes(message.parts[2]) == np.full((71, 95), n, dtype=np.uint16).tobytes()
+    assert writer.returncode == 0
+    assert counts == sorted(counts)
+    assert len(set(counts)) > 5
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message that found no room is not recorded, those before it are, and it may come again."""
     pixels = np.zeros((3, 4), dtype=np.uint16)
