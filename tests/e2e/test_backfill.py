@@ -8,8 +8,7 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-from conftest import PlainRun
-from helpers.chain import Command, Sender, Site, Stream, assert_identical, results
+from helpers.chain import Command, PlainRun, Sender, Site, Stream, assert_identical, results
 
 from stream.core.messages import Image
 from stream.core.wire import decode

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PlainRun
-from helpers.chain import Command, Sender, Site, Stream, assert_identical, results, tiny_site
+from helpers.chain import Command, PlainRun, Sender, Site, Stream, assert_identical, results, tiny_site
 
 MEGABYTE = 1 << 20
 
