@@ -79,9 +79,9 @@ def holds_run(directory: RunDirectory) -> bool:
 
 
 def check_resume(directory: RunDirectory, config: Config) -> None:
-    """Refuse to go on with a finished run or another scan."""
+    """Refuse to go on with a finished run or another scan; one whose final maps Tiled lacks is not finished."""
     status = read_status(directory)
-    if status in CLOSED:
+    if status in CLOSED and is_published(directory):
         raise RunDirectoryError(f"{directory.path} holds a run that is {status}; give another --output")
     before = read_resolved(directory.config).model_dump(mode="json")
     now = config.model_dump(mode="json")
@@ -100,6 +100,12 @@ def differences(before: Any, now: Any, key: str) -> Iterator[tuple[str, Any, Any
             yield from differences(before.get(name), now.get(name), f"{key}.{name}")
     elif before != now:
         yield key, before, now
+
+
+def is_published(directory: RunDirectory) -> bool:
+    """True when Tiled holds the final revision."""
+    state, published = read_json(directory.state), read_json(directory.published)
+    return bool(state and published and published["final"] and published["revision"] >= state["revision"])
 
 
 def read_status(directory: RunDirectory) -> Status:

@@ -21,7 +21,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, put_at_rest
 from stream.service.child import REPLAY, TILED_HOST
-from stream.service.guard import prepare, read_status
+from stream.service.guard import is_published, prepare, read_status
 from stream.service.keys import dashboard_key, store_key
 from stream.service.supervisor import Supervisor
 
@@ -103,8 +103,9 @@ def perform(
 ) -> None:
     """Tend the children until the run is over."""
     names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
-    # what was final before is so no more, unless a recording begins where it had ended
-    before = last_revision(directory) if job.recording is None else -1
+    # maps that were final before are so no more, unless nothing can be added: of a recording, to a full grid
+    over = job.recording is not None or read_status(directory) in CLOSED
+    before = -1 if over else last_revision(directory)
     stored_at: float | None = None
     revive(directory)
     try:
@@ -176,12 +177,6 @@ def sweep(directory: RunDirectory) -> None:
     """Remove what a killed process had not moved into place; nobody else writes now."""
     for path in (*directory.path.glob("*.partial"), *directory.recording.glob("*.partial")):
         path.unlink()
-
-
-def is_published(directory: RunDirectory) -> bool:
-    """True when Tiled holds the final revision."""
-    state, published = read_json(directory.state), read_json(directory.published)
-    return bool(state and published and published["final"] and published["revision"] >= state["revision"])
 
 
 def last_revision(directory: RunDirectory) -> int:

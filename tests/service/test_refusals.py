@@ -13,7 +13,7 @@ import pytest
 from helpers.chain import Command, Site, free_port, tiny_site
 
 from stream.core.config import load_config, write_resolved
-from stream.core.files import write_json
+from stream.core.files import read_json, write_json
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
 
@@ -88,6 +88,7 @@ def test_a_busy_directory(site: Site) -> None:
 @pytest.mark.parametrize("status", [Status.COMPLETE, Status.ABORTED])
 def test_a_finished_run(site: Site, status: Status) -> None:
     directory = begun(site, status)
+    write_json(directory.published, {"final": True, "revision": read_json(directory.state)["revision"]})
     before = contents(directory.path)
     refused(site.run(), 2, str(directory.path), status.value)
     assert contents(directory.path) == before
