@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +13,8 @@ from stream.core.wire.maxiv import decode_monitor
 from stream.ingest.join import Join
 from stream.ingest.ledger import FrameRow, Ledger
 
+NEWS = 10.0  # seconds between two sentences
+
 
 @dataclass(slots=True)
 class Beside:
@@ -20,6 +23,8 @@ class Beside:
     join: Join
     ledger: Ledger
     counts: Counter[tuple[int, str]] = field(default_factory=Counter)
+    _told: int = 0
+    _due: float = 0.0
 
     def decode(self, stream: int, parts: Parts) -> MonitorEvent | None:
         """The event in a message of monitors[stream - 1]; None, counted and noted once, where it cannot be used."""
@@ -40,6 +45,14 @@ class Beside:
         for reading in readings:
             self.ledger.reading(reading)
         return self.join.late(readings)
+
+    def notes(self, now: float) -> Iterator[str]:
+        """A sentence when more frames have gone without their incident intensity."""
+        without = len(self.join.unmonitored)
+        if without != self._told and now >= self._due:
+            self._told, self._due = without, now + NEWS
+            if without:
+                yield f"{without} frames have no incident intensity yet and count as without beam"
 
     def state(self) -> dict[str, Any]:
         """What the ledger keeps: messages of each stream, and how many frames are without their reading."""

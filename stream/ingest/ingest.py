@@ -150,7 +150,7 @@ class Ingest:
             self.command = command.number
             if command.kind in GIVEN_UP:
                 self.acquisition.finish(GIVEN_UP[command.kind])
-        for note in self.watch.notes(now):
+        for note in (*self.watch.notes(now), *self.beside.notes(now)):
             self._note(note)
         at, progress = self._committed
         if self._progress() != progress or now - at >= HEARTBEAT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,10 +38,10 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
         ingest.beside.join.booked(booked[slot])
     _restore(ingest, state)
     if damaged:
-        filled = refill(ingest, recorded_before(ingest), damaged)
+        filled = refill(ingest, recorded(ingest, None), damaged)
         ledger.event(f"{filled} of {len(damaged)} damaged frames were taken from the recording again")
         _restore(ingest, state)
-    for message in uncommitted(ingest):
+    for message in recorded(ingest, ingest.books.recorded):
         ingest.accept(message.parts, message.received or 0.0, message, stream=message.stream)
         ingest.settle(wait=False)
         ingest.commit_when_due()
@@ -55,24 +55,19 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
     ingest.commit()
 
 
-def uncommitted(ingest: Ingest) -> Iterator[RecordedMessage]:
-    """Recorded messages whose fate the ledger does not know; a file ends where it is damaged, which is noted."""
-    place = ingest.books.recorded or {"file": "", "count": 0}
+def recorded(ingest: Ingest, since: Mapping[str, Any] | None) -> Iterator[RecordedMessage]:
+    """The run's own recording from a place on, None for all of it; what is damaged is noted and left out."""
+
+    def note(error: StoreError) -> None:
+        ingest.books.ledger.event(f"left out: {error}")
+
+    name, count = (since["file"], since["count"]) if since else ("", 0)
     for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
-        if path.name >= place["file"]:
+        if path.name >= name:
             try:
-                yield from read_recording(path, place["count"] if path.name == place["file"] else 0)
+                yield from read_recording(path, count if path.name == name else 0, on_damage=note)
             except StoreError as error:
-                ingest.books.ledger.event(f"what is left of {path.name} is not taken: {error}")
-
-
-def recorded_before(ingest: Ingest) -> Iterator[RecordedMessage]:
-    """Everything recorded; what is damaged is noted and left out."""
-    for path in sorted(ingest.directory.recording.glob("raw-*.h5")):
-        try:
-            yield from read_recording(path, on_damage=lambda error: ingest.books.ledger.event(f"left out: {error}"))
-        except StoreError as error:
-            ingest.books.ledger.event(f"left out: {error}")
+                note(error)
 
 
 def _restore(ingest: Ingest, state: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ def test_a_reading_that_never_comes_is_none(tmp_path: Path) -> None:
     assert bench.ingest.books.ledger.integrated == 3
     np.testing.assert_equal(monitors(bench), {0: 5.0, 1: np.nan, 2: np.nan})
     assert bench.ingest.books.ledger.state()["unmonitored"] == 2
+    assert any("2 frames have no incident intensity yet" in text for text in bench.events)
     bench.close()
 
 
