@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from stream.core.errors import MessageError
 from stream.core.messages import Event, MonitorEvent, Parts, Pattern
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow, Ledger
@@ -49,6 +50,12 @@ class Books:
         self.waiting.append((row, pattern))
         self.oldest = arrived if self.oldest is None else self.oldest
         return True
+
+    def reject(self, error: MessageError) -> None:
+        """Count a message that cannot be used; of the first of each reason a person is told what was wrong."""
+        if not self.ledger.counts["rejected", error.reason.value]:
+            self.ledger.event(f"rejected as {error.reason.value}, the first of its kind: {error}")
+        self.ledger.reject(error.reason)
 
     def change(self, rows: list[FrameRow]) -> None:
         """Book frames again whose pattern is in the journal: their incident intensity came late."""

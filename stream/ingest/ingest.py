@@ -129,7 +129,7 @@ class Ingest:
                     break
                 self.book(joined, pattern, message.since)
             except MessageError as error:
-                self.books.ledger.reject(error.reason)
+                self.books.reject(error)
             pending.popleft()
 
     def book(self, row: FrameRow, pattern: Pattern, arrived: float) -> None:

@@ -74,6 +74,14 @@ def test_frames_beyond_the_grid(bench: Bench) -> None:
     assert bench.counts == {"received": 3, "integrated": 1, "rejected": {"beyond-grid": 2}}
 
 
+def test_the_first_message_of_each_reason_is_told(bench: Bench) -> None:
+    bench.send(v1(12), v1(13), [b"noise"], v1(0))
+    assert bench.counts["rejected"] == {"beyond-grid": 2, "not-decodable": 1}
+    told = [text for text in bench.events if text.startswith("rejected as")]
+    assert [text.split(",")[0] for text in told] == ["rejected as beyond-grid", "rejected as not-decodable"]
+    assert "frame 12 is beyond the grid of 12" in told[0]
+
+
 def test_the_announced_number_of_images_never_changes_the_grid(bench: Bench) -> None:
     bench.send(v1_start(nimages=100_000, ntrigger=5), v1(0))
     assert bench.frames["expected"] == 12
