@@ -68,10 +68,10 @@ def read_recording(
     Parameters
     ----------
     path
-        A run directory, its recording folder, one file of it, a ``.cbors`` dump of messages, or a detector's HDF5
-        file (DECTRIS/NeXus layout), whose frames come as DECTRIS V1 messages.
+        A run directory, its recording folder, one file of it, a ``.cbors`` dump of messages, a detector's HDF5 file
+        (DECTRIS/NeXus layout), whose frames come as DECTRIS V1 messages, or a folder of such master files.
     first_frame, series
-        number of the first frame, and of the series, where it is a detector's file.
+        number of the first frame, and of the first file's series, where it is a detector's.
     on_damage
         is told what cannot be read, and the rest goes on; None raises it.
 
@@ -83,12 +83,15 @@ def read_recording(
         naming the file, and the message that cannot be read or does not match its seal.
     """
     report = on_damage or _refuse
-    for file in recording_files(path):
+    for n, file in enumerate(recording_files(path)):
         try:
             if is_recording(file):
                 skip = yield from _read_file(file, skip, report)
-            else:
-                yield from islice(_read_other(file, first_frame, series), skip, None)
+                continue
+            for message in _read_other(file, first_frame, series + n):
+                if skip == 0:
+                    yield message
+                skip = max(0, skip - 1)
         except StoreError as error:
             report(error)
 
@@ -108,10 +111,19 @@ def recording_files(path: Path) -> list[Path]:
         path = path.parent
     if not path.is_dir():
         return [path]
-    files = sorted(path.glob("recording/raw-*.h5")) or sorted(path.glob("raw-*.h5"))
+    files = sorted(path.glob("recording/raw-*.h5")) or sorted(path.glob("raw-*.h5")) or detector_masters(path)
     if not files:
         raise RunDirectoryError(f"{path} holds no recording: there are no frames to replay")
     return files
+
+
+def detector_masters(path: Path) -> list[Path]:
+    """DECTRIS' master files in a folder, one for each series, in the order of the numbers in their names."""
+
+    def in_order(file: Path) -> list[tuple[int, str]]:
+        return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", file.name)]
+
+    return sorted(path.glob("*_master.h5"), key=in_order)
 
 
 def tells_series(path: Path) -> bool:

@@ -20,7 +20,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.wire import decode
 from stream.ingest.ingest import Ingest
 from stream.ingest.process import open_ingest
-from stream.ingest.recorded import RecordedMessage, read_recording, tells_series
+from stream.ingest.recorded import RecordedMessage, detector_masters, read_recording, tells_series
 from stream.ingest.refill import refill
 from stream.service.guard import prepare
 from stream.service.run import NOTHING, Job, outcome, perform, stop_on_signals
@@ -39,7 +39,7 @@ def backfill(
     """Fill the missing frames of the run in `path` from `files`; returns the status reached.
 
     Frames are found by their place in the file, the first one being ``detector.first_frame``; of a scan with a series
-    for each line or slice, all files are needed, in that order. A recording or a dump of messages may be given, too.
+    for each line or slice, all files are needed, in that order (or the folder that holds them). A recording or a dump of messages may be given, too.
     A file knows no incident intensity: where it comes with the frames, it is taken from those before and after.
 
     Raises
@@ -52,6 +52,7 @@ def backfill(
     stop = stop or stop_on_signals()
     directory = RunDirectory(path.resolve())
     config = directory.read_config()
+    files = [each for file in files for each in (file.is_dir() and detector_masters(file)) or [file]]
     check_files(config, files)
     lock = prepare(directory, config)
     try:

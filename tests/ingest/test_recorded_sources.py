@@ -189,3 +189,16 @@ def test_frames_that_hdf5_would_make_up_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "tiled.h5").unlink()
     with pytest.raises(StoreError, match=r"virtual\.h5: its frames lie in tiled\.h5, which is not there"):
         list(read_recording(tmp_path / "virtual.h5"))
+
+
+def test_a_folder_of_master_files_is_a_series_for_each(tmp_path: Path) -> None:
+    """In the order of their numbers, and past what was taken of them before."""
+    for number in (2, 10, 1):
+        with h5py.File(tmp_path / f"scan_{number}_master.h5", "w") as file:
+            file["entry/data/data"] = np.full((2, 3, 4), number, dtype="<u2")
+    (tmp_path / "scan_1_data_000001.h5").write_bytes(b"no master")
+    events = [decode(message.parts) for message in read_recording(tmp_path, first_frame=1)]
+    images = [event for event in events if isinstance(event, Image)]
+    told = [(image.number, image.frame, int(decompress(image.channels[""])[0, 0])) for image in images]
+    assert told == [(1, 1, 1), (1, 2, 1), (2, 1, 2), (2, 2, 2), (3, 1, 10), (3, 2, 10)]
+    assert len(list(read_recording(tmp_path, skip=5))) == len(events) - 5
