@@ -39,8 +39,9 @@ def backfill(
     """Fill the missing frames of the run in `path` from `files`; returns the status reached.
 
     Frames are found by their place in the file, the first one being ``detector.first_frame``; of a scan with a series
-    for each line or slice, all files are needed, in that order (or the folder that holds them). A recording or a dump of messages may be given, too.
-    A file knows no incident intensity: where it comes with the frames, it is taken from those before and after.
+    for each line or slice, all files are needed, in that order, or the folder that holds them. A recording or a dump of
+    messages may be given, too. A file knows no incident intensity: where it comes with the frames, it is taken from
+    those before and after.
 
     Raises
     ------
