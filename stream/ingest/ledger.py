@@ -177,6 +177,7 @@ class Ledger:
     def forget(self, slot: int) -> None:
         """Take back a row: the journal cannot give its pattern, or it is to be booked again."""
         self._forgotten.append((slot,))
+        self._rows = [row for row in self._rows if row.slot != slot]
         self.integrated -= 1
 
     def frames(self) -> dict[int, FrameRow]:

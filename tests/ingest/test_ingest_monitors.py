@@ -58,6 +58,15 @@ def test_a_reading_that_comes_after_all_is_booked(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_late_reading_may_come_before_the_frame_is_committed(tmp_path: Path) -> None:
+    bench = Bench.open(tmp_path, **MONITORED).send(v1_start(), v1(0), v1(1))
+    bench.ingest.settle(give_up=True)
+    bench.hear(reading(1, 6.0), reading(0, 5.0), reading(1, 7.0))
+    assert monitors(bench) == {0: 5.0, 1: 6.0}
+    assert bench.counts == {"received": 2, "integrated": 2}
+    bench.close()
+
+
 def test_a_duplicate_never_takes_the_late_reading(tmp_path: Path) -> None:
     bench = Bench.open(tmp_path, **MONITORED).send(v1_start(), v1(3), v1(3), v1(3))
     bench.turn(11)
