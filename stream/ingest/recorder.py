@@ -1,7 +1,7 @@
 """The recording while messages come: file after file, suspended where the disk gives out.
 
-What comes before the first image goes into a file without frames as soon as it is flushed; the first image begins
-another file, whose frames have its dtype.
+A file begun without frames, because messages were flushed before the first image, is made anew by that image where they
+are few; else another one begins.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ RESERVE = 64 << 20
 """Bytes of the disk left alone: HDF5 must be able to flush and close, the ledger to book what comes."""
 _HELD = 256 << 20  # bytes held in memory until the first image tells the frames' dtype
 _BUFFER = 1 << 20  # bytes held back until they are worth a write
+_FEW = 64 << 20  # bytes of messages that are written again when the first image comes after them
 _BYTES_CHUNK = 1 << 18
 _ROWS_CHUNK = 1024
 
@@ -42,7 +43,7 @@ class Recording:
     ----------
     folder
         gets the file, ``raw-0001.h5`` or the next free number. It is empty until the first image of the detector's
-        shape tells the frames' dtype, or until `flush`.
+        shape tells the frames' dtype, or until `flush`; begun without frames, it is made anew by that image.
     shape
         (rows, columns) of the detector. Images of another shape or dtype, or with several channels, are kept whole.
 
@@ -77,6 +78,7 @@ class Recording:
         self._rows: list[tuple[int, int, int, int, int, int, int, float]] = []
         self._bytes: list[bytes] = []
         self._buffered = 0
+        self._before: tuple[list[Any], list[bytes]] | None = [], []  # rows and bytes of a file without frames, if few
         self._check_room(0)
         try:
             self.path.touch(exist_ok=False)
@@ -84,8 +86,8 @@ class Recording:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
 
     def misses_frames(self, event: Event | MonitorEvent | None) -> bool:
-        """True where the file was begun without frames, and the event's pixels could be one."""
-        return self._file is not None and self._frames is None and frame_pixels(event, self._shape) is not None
+        """True where the file is without frames, too long to be made anew, and the event's pixels could be one."""
+        return self._frames is None and self._before is None and frame_pixels(event, self._shape) is not None
 
     def append(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> int:
         """Record one message; its index in this file is returned.
@@ -109,6 +111,9 @@ class Recording:
         with self._writing():
             pixels = frame_pixels(event, self._shape)
             if self._file is None and (pixels is not None or self._buffered > _HELD):
+                self._create(pixels)
+            elif self._frames is None and pixels is not None and self._before is not None:
+                self._write_buffer().close()
                 self._create(pixels)
             frame, cut, size = self._store_frame(parts, pixels)
             kind = Kind.MONITOR + stream - 1 if stream else _KINDS.get(type(event), Kind.UNDECODABLE)
@@ -160,10 +165,9 @@ class Recording:
 
     def _abandon(self) -> None:
         """Close a file that cannot be written: HDF5 crashes where its last writes fail, so they go to memory."""
-        if not self.flushed:
-            for path in (self.path, self._making):
-                with suppress(OSError):
-                    path.unlink()
+        for path in (self._making, *(() if self.flushed else (self.path,))):
+            with suppress(OSError):
+                path.unlink()
         if self._file is not None:
             with suppress(OSError, RuntimeError, ValueError):
                 nowhere = os.memfd_create(self.name)
@@ -189,6 +193,7 @@ class Recording:
         self._index = file.create_dataset(INDEX, (0,), ROW, maxshape=(None,), chunks=(_ROWS_CHUNK,))
         file.flush()  # single-writer mode does not survive a disk that fails while it begins
         file.swmr_mode = True
+        self._put(file, *(self._before or ([], [])))
         self._making.replace(self.path)
         return file
 
@@ -216,13 +221,22 @@ class Recording:
     def _write_buffer(self) -> h5py.File:
         file = self._file or self._create(None)
         if self._rows:
-            _extend(self._store, np.frombuffer(b"".join(self._bytes), dtype=np.uint8))
-            file.flush()  # a row must never come before what it points to
-            _extend(self._index, np.array(self._rows, dtype=ROW))
-            file.flush()
+            self._put(file, self._rows, self._bytes)
+            if self._frames is None and self._before is not None:
+                self._before[0].extend(self._rows)
+                self._before[1].extend(self._bytes)
+                if self._offset > _FEW:
+                    self._before = None
             self.flushed += len(self._rows)
             self._rows, self._bytes, self._buffered = [], [], 0
         return file
+
+    def _put(self, file: h5py.File, rows: list[Any], envelopes: list[bytes]) -> None:
+        if rows:
+            _extend(self._store, np.frombuffer(b"".join(envelopes), dtype=np.uint8))
+            file.flush()  # a row must never come before what it points to
+            _extend(self._index, np.array(rows, dtype=ROW))
+            file.flush()
 
 
 def _extend(dataset: h5py.Dataset, values: np.ndarray[tuple[int], np.dtype[np.generic]]) -> None:

@@ -64,7 +64,8 @@ def parts_in(folder: Path) -> list[Parts]:
     return [list(message.parts) for message in read_recording(folder)]
 
 
-def test_what_comes_before_the_first_image_is_in_a_file_of_its_own_once_flushed(tmp_path: Path) -> None:
+def test_what_was_flushed_before_the_first_image_lies_with_the_images(tmp_path: Path) -> None:
+    """Its file is made anew by the first image: one file holds the whole start."""
     run = Run(tmp_path)
     assert not list(tmp_path.iterdir())
     assert run.give(START) == [("raw-0001.h5", 1)]
@@ -73,13 +74,27 @@ def test_what_comes_before_the_first_image_is_in_a_file_of_its_own_once_flushed(
     for n in range(50):  # monitors and junk for hours
         assert run.recorder.append([b"armed"], Armed(), 5.0, 1) == {"file": "raw-0001.h5", "count": n + 2}
         run.recorder.flush()
-    assert run.give(image(0), START, image(1)) == [("raw-0002.h5", n) for n in (1, 2, 3)]
+    assert run.give(image(0), START, image(1)) == [("raw-0001.h5", n) for n in (52, 53, 54)]
+    assert len(parts_in(tmp_path)) == 51
+    run.recorder.flush()
+    assert len(parts_in(tmp_path)) == 54
     run.recorder.close()
     assert (tmp_path / "master.h5").exists()
-    assert [summary.messages for summary in recording_summary(tmp_path)] == [51, 3]
-    assert [summary.shape for summary in recording_summary(tmp_path)] == [None, (2, *SHAPE)]
+    assert [summary.messages for summary in recording_summary(tmp_path)] == [54]
+    assert [summary.shape for summary in recording_summary(tmp_path)] == [(2, *SHAPE)]
     assert [message.stream for message in read_recording(tmp_path)] == [0] + [1] * 50 + [0] * 3
     assert run.notes == []
+
+
+def test_much_that_comes_before_the_first_image_keeps_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.ingest.recording._FEW", 100)
+    run = Run(tmp_path)
+    run.give(START, START, START)
+    run.recorder.flush()
+    assert run.give(image(0), image(1)) == [("raw-0002.h5", 1), ("raw-0002.h5", 2)]
+    run.recorder.close()
+    assert [summary.messages for summary in recording_summary(tmp_path)] == [3, 2]
+    assert parts_in(tmp_path) == run.given
 
 
 def test_a_header_that_was_not_flushed_lies_with_the_images(tmp_path: Path) -> None:
@@ -111,7 +126,7 @@ def test_a_killed_process_leaves_every_message_it_flushed(recordings: Path, tmp_
     command = [sys.executable, "-c", KILLED, str(source), str(tmp_path), str(count)]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert parts_in(tmp_path) == parts_in(source)[:count]
-    assert [summary.closed for summary in recording_summary(tmp_path)] == [False] if count == 1 else [True, False]
+    assert [summary.closed for summary in recording_summary(tmp_path)] == [False]
 
 
 def test_a_full_disk_suspends_the_recording_until_there_is_room(
@@ -258,13 +273,13 @@ def test_the_master_shows_all_frames_to_viewers(tmp_path: Path) -> None:
     with h5py.File(master) as file:
         np.testing.assert_array_equal(file["entry/data/frames"][:, 1, 1], values)
         np.testing.assert_array_equal(file["entry/data/received"], [2, 3, 4, 50, 51, 52])
-    for path, expected in ((master, values), (tmp_path / "raw-0002.h5", values[:3]), (killed.path, values[3:])):
+    for path, expected in ((master, values), (tmp_path / "raw-0001.h5", values[:3]), (killed.path, values[3:])):
         with silx.io.open(str(path)) as file:
             np.testing.assert_array_equal(nxdata.get_default(file).signal[:, 0, 0], expected)
         with fabio.open(str(path)) as image:
             assert image.nframes == len(expected)
             assert [image.getframe(n).data[2, 3] for n in range(len(expected))] == expected
-    (tmp_path / "raw-0002.h5").unlink()
+    (tmp_path / "raw-0001.h5").unlink()
     with h5py.File(master) as file:
         np.testing.assert_array_equal(file["entry/data/frames"][:, 1, 1], [65535] * 3 + values[3:])
 

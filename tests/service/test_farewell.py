@@ -59,10 +59,9 @@ def test_page_and_tiled_learn_that_a_run_failed(tmp_path: Path) -> None:
     watcher.start()
     lock = os.open(directory.lock, os.O_RDWR | os.O_CREAT)
     try:
+        job = service.Job(config=config, output=directory.path)
         with pytest.raises(BraggstreamError, match=SENTENCE):
-            service.supervise(
-                service.Job(config=config, output=directory.path), directory, lock, tick, threading.Event()
-            )
+            service.perform(job, directory, lock, {}, tick, threading.Event())
     finally:
         stop.set()
         watcher.join()
