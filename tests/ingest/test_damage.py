@@ -151,7 +151,7 @@ def examine(folder: Path, cases: list[int]) -> None:
     truth |= read_journal(journal, Journal.read_only)[0]
     for case in cases:
         signal.alarm(HANGS)  # ends the process where the library hangs
-        path = journal if case % 2 else files[1 + case // 2 % 3]
+        path = journal if case % 2 else files[1 + case // 2 % (len(files) - 1)]
         begin, end = damage(case, path, contents[path])
         if path == journal:
             found, said = read_journal(path, Journal.read_only)
