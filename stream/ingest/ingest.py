@@ -189,7 +189,8 @@ class Ingest:
 
     def _start(self, event: SeriesStart) -> None:
         self._note(self.acquisition.start(event))
-        self.watch.begin()
+        if self.acquisition.series.count == 1:  # else the numbers go on from line to line
+            self.watch.begin()
         for difference in self.reduction.expected.differences(event):
             self._note(difference)
         mask = None
@@ -207,11 +208,11 @@ class Ingest:
             note = series.image(event)
             if note is not None:
                 self._note(note)
-                self.watch.begin()
                 if series.count == 1:  # the next line is taken as the last one was
+                    self.watch.begin()
                     self.reduction.begin(None, None)
-            self.watch.frame(event)
             number = series.number(event, self.first_frame)
+            self.watch.frame(number, event.message)
         except MessageError as error:
             return rejected(error)
         return self.reduction.submit(event, number, received)

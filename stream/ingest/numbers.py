@@ -1,4 +1,4 @@
-"""What the frame numbers of a series tell: gaps, and whether another receiver takes a share of the frames."""
+"""What the numbers of the frames tell: gaps, and whether another receiver takes a share of them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SHOWN = 5
 
 @dataclass(slots=True)
 class Numbers:
-    """Follows the frame numbers of one series after another; `gaps` are those not told yet, both ends inclusive."""
+    """Follows numbers that grow; `gaps` are those not told yet, both ends inclusive."""
 
     gaps: list[tuple[int, int]] = field(default_factory=list)
     _highest: int | None = None
     _newest: deque[int] = field(default_factory=lambda: deque(maxlen=LOOK_AT))
 
     def begin(self) -> None:
-        """Another series: its numbers start anew."""
+        """The numbers start anew."""
         self._highest = None
         self._newest.clear()
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stream.core.config import DetectorConfig
-from stream.core.messages import Image
 from stream.ingest.numbers import Numbers
 
 RATE_EVERY = 1.0  # seconds over which the rate is taken
@@ -35,11 +34,11 @@ class Watch:
         """A series begins."""
         self.frames.begin()
 
-    def frame(self, event: Image) -> None:
-        """An image came."""
-        self.frames.take(event.frame)
-        if event.message is not None:
-            self.messages.take(event.message)
+    def frame(self, number: int, message: int | None) -> None:
+        """An image came: its number in the scan, and the detector's own of its message, if it has one."""
+        self.frames.take(number)
+        if message is not None:
+            self.messages.take(message)
 
     def idle(self) -> None:
         """Nothing waits in the socket."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.bench import Bench, scan_messages, v1, v1_start
+from helpers.bench import Bench, scan_messages, v1, v1_end, v1_start
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +52,17 @@ def test_another_receiver_is_named(tmp_path: Path, share: int, said: str) -> Non
     assert f"every {said} frame" in told
     assert "tcp://127.0.0.1:1" in told
     assert bench.ingest.books.ledger.state()["stolen"] == told
+    bench.close()
+
+
+def test_another_receiver_is_named_also_where_each_line_is_a_series(tmp_path: Path) -> None:
+    """Starts and ends are dealt round like images."""
+    scan = {"series": "line", "angles": {"start": 0, "step": 1, "count": 40}}
+    lines = [(v1_start(n), *(v1(f, n) for f in range(4)), v1_end(n)) for n in range(1, 41)]
+    dealt = [message for line in lines for message in line][1::2]
+    bench = Bench.open(tmp_path, scan=scan, recording={"frames": False}).send(*dealt)
+    bench.turn(1)
+    assert any("only every 2nd frame arrives" in text for text in bench.events)
     bench.close()
 
 
