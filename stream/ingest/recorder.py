@@ -1,7 +1,7 @@
 """The recording while messages come: file after file, suspended where the disk gives out.
 
 A file begun without frames, because messages were flushed before the first image, is made anew by that image where they
-are few; else another one begins.
+are few; else another one begins, as it does after very many messages.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from stream.core.messages import Event, MonitorEvent, Parts
 from stream.ingest.master import MASTER, write_master
 from stream.ingest.recording import RESERVE, Recording
 
+LONGEST = 100_000  # messages of a file: HDF5 keeps up to 400 bytes of each in memory while it is open
 RETRY = 5.0  # seconds until a suspended recording is tried again
 
 
@@ -102,7 +103,8 @@ class Recorder:
 
     def _file_for(self, event: Event | MonitorEvent | None) -> Recording:
         """The file that takes the next message."""
-        if self._recording is not None and self._recording.misses_frames(event):
+        recording = self._recording
+        if recording is not None and (recording.misses_frames(event) or recording.count >= LONGEST):
             self._close_file()
         if self._recording is None:
             self._recording = Recording(self._folder, self._shape)

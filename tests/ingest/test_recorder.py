@@ -97,6 +97,15 @@ def test_much_that_comes_before_the_first_image_keeps_its_file(tmp_path: Path, m
     assert parts_in(tmp_path) == run.given
 
 
+def test_a_file_holds_only_so_many_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.ingest.recorder.LONGEST", 3)
+    run = Run(tmp_path)
+    places = run.give(START, *map(image, range(4)), START)
+    assert places == [(f"raw-000{file}.h5", count) for file in (1, 2) for count in (1, 2, 3)]
+    run.recorder.close()
+    assert parts_in(tmp_path) == run.given
+
+
 def test_a_header_that_was_not_flushed_lies_with_the_images(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert run.give(START, image(0)) == [("raw-0001.h5", 1), ("raw-0001.h5", 2)]
