@@ -18,6 +18,7 @@ from stream.core.config import IntegrationConfig
 from stream.core.config.models import Background
 from stream.core.errors import ConfigError, MessageError, Reject
 from stream.ingest.integrate import CpuIntegrator, Geometry, load_background, load_geometry, load_mask
+from stream.ingest.integrate.whole import WholePixels
 
 SHAPE = (120, 101)
 CONFIG = IntegrationConfig(bins=60, polarization=0.95)
@@ -90,7 +91,8 @@ def test_bins_that_lose_every_pixel_are_at_zero(integrate: CpuIntegrator, seed: 
     gone = random.random(SHAPE) < share
     image[gone] = 2**32 - 1
     pattern = integrate(image)
-    counts = np.bincount(integrate.bins, weights=~gone.ravel(), minlength=CONFIG.bins + 1)[:-1]
+    assert isinstance(integrate.layout, WholePixels)
+    counts = np.bincount(integrate.layout.bins, weights=~gone.ravel(), minlength=CONFIG.bins + 1)[:-1]
     np.testing.assert_array_equal(pattern.norms > 0, counts > 0)
     other = integrate.for_series(gone, None)(image)
     np.testing.assert_array_equal(pattern.norms, other.norms)
