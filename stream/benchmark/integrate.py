@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,12 +26,16 @@ BOUND_SINGLE = 1e-4
 TRIALS = 3
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
-    """Ours and the peers for one detector and method; what they lay out, they lay out once."""
+    """Ours and the peers for one detector and method; what they lay out, they lay out once.
+
+    ways holds which way of using the threads is pyFAI's better one, with and without decoding.
+    """
 
     size: str
     config: IntegrationConfig
+    ways: dict[str, str] = field(default_factory=dict)
 
     @cached_property
     def ours(self) -> CpuIntegrator:
@@ -57,7 +61,7 @@ class Bench:
     def integrate_rows(self, name: str, frames: Frames, threads: Threads, rounds: int, floor: float) -> list[Row]:
         """Decoded pixels in, pattern out: beside pyFAI, and beside scipy."""
         images = frames.cycled(threads.frames).images
-        theirs, said = fastest(self.pyfai, images, threads)
+        theirs, said = self._fastest("integrate", self.pyfai, images, threads)
         jobs = [threads.spread(self.ours, images), theirs, threads.spread(self.scipy, images)]
         figures = interleave(jobs, rounds, floor)
         mine = [intensity(self.ours(image)) for image in frames.images]
@@ -72,11 +76,19 @@ class Bench:
     def reduce_rows(self, name: str, frames: Frames, threads: Threads, rounds: int, floor: float) -> list[Row]:
         """Compressed bytes in, pattern out: beside dectris-compression and pyFAI."""
         arrays = frames.cycled(threads.frames).encoded
-        theirs, said = fastest(self.pyfai.reduce, arrays, threads)
+        theirs, said = self._fastest("reduce", self.pyfai.reduce, arrays, threads)
         figures = interleave([threads.spread(self.reduce, arrays), theirs], rounds, floor)
         mine = [intensity(self.reduce(array)) for array in frames.encoded]
         apart = deviation(mine, [*map(self.pyfai.reduce, frames.encoded)])
         return [self._row(name, figures[0], figures[1], f"dectris + {said}", apart, BOUND)]
+
+    def _fastest(self, what: str, work: Callable[[Any], object], items: list[Any], threads: Threads) -> tuple[Job, str]:
+        """The better way for pyFAI, and its name: OpenMP threads within a frame, or a frame in each of our threads."""
+        ways = {"pyFAI, OpenMP": threads.openmp(work, items), "pyFAI, threads": threads.spread(work, items)}
+        if what not in self.ways:
+            tried = interleave(list(ways.values()), TRIALS, 0.0)
+            self.ways[what] = min(zip(tried, ways, strict=True), key=lambda pair: pair[0].median)[1]
+        return ways[self.ways[what]], self.ways[what]
 
     @staticmethod
     def _row(name: str, ours: Figure, theirs: Figure, peer: str, apart: float, bound: float) -> Row:
@@ -84,17 +96,6 @@ class Bench:
             name=name, unit="ms/frame", ours=ours, peer=peer, theirs=theirs, ratio=ratio(ours, theirs),
             deviation=apart, bound=bound,
         )  # fmt: skip
-
-
-def fastest(work: Callable[[Any], object], items: list[Any], threads: Threads) -> tuple[Job, str]:
-    """The way of using the threads that is the better one for pyFAI, and its name.
-
-    Its csr spreads a frame over OpenMP threads; or each of our threads takes a frame, OpenMP switched off.
-    """
-    ways = {"pyFAI, OpenMP": threads.openmp(work, items), "pyFAI, threads": threads.spread(work, items)}
-    tried = interleave(list(ways.values()), TRIALS, 0.0)
-    _, said = min((figure.median, name) for name, figure in zip(ways, tried, strict=True))
-    return ways[said], said
 
 
 def intensity(pattern: Pattern) -> Floats:

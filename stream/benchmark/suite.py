@@ -44,7 +44,7 @@ class Effort:
                 sirt=Size(64, 45),
             )  # fmt: skip
         return cls(
-            rounds=7, floor=0.1, kinds=KINDS, streamed=kind, load=Load(1200, 400), recording=tuple(RECORDING),
+            rounds=5, floor=0.1, kinds=KINDS, streamed=kind, load=Load(1200, 400), recording=tuple(RECORDING),
             sirt=Size(200, 180),
         )  # fmt: skip
 
