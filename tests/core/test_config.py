@@ -226,7 +226,6 @@ REFUSED = [
         "integration.method no, which is 'bbox'",
     ),
     # what this version does not do yet is refused, not done otherwise
-    ("integration: {backend: cuda}", "integration.backend is 'cuda'", "not available"),
     ("reconstruction: {channels: 'basis:16'}", "reconstruction.channels is 'basis:16'", "not available"),
     ("reconstruction: {parallax: true}", "reconstruction.parallax is True", "not available"),
     ("scan: {mode: raster}", "scan.mode is 'raster'", "not available"),

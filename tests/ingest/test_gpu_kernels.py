@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import struct
 import subprocess
@@ -17,53 +16,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from helpers.cuda_shim import ShimCard, compile_shim
+from helpers.device_frames import DTYPES, LZ4_BLOCKS, block, encoded, make_cpu, pixels, take
 from helpers.encode import bslz4
 from helpers.hostile import CASES, PIXELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyFAI.detectors import detector_factory
-from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.core.config import IntegrationConfig
 from stream.core.errors import MessageError
-from stream.core.messages import EncodedArray, Image, Pattern
-from stream.core.wire import decode, decompress
-from stream.ingest.integrate import CpuIntegrator, Geometry
+from stream.core.messages import EncodedArray, Pattern
+from stream.core.wire import decompress
+from stream.ingest.integrate import CpuIntegrator
 from stream.ingest.integrate.cuda import CudaIntegrator, card
 from stream.ingest.integrate.cuda.blobs import find_blocks
 from stream.ingest.integrate.cuda.launch import decode as decode_on_card
-
-DTYPES = ["|u1", "<u2", "<u4"]
 
 
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_shim(tmp_path_factory.mktemp("shim"))
-
-
-def encoded(array: npt.NDArray[Any], blob: bytes | None = None, **changes: Any) -> EncodedArray:
-    data = bslz4(array) if blob is None else blob
-    fields = {"shape": array.shape, "dtype": array.dtype, "algorithm": "bslz4", "element_size": array.itemsize}
-    return EncodedArray(**fields | {"data": data} | changes)
-
-
-def pixels(dtype: str, shape: tuple[int, int], kind: str) -> npt.NDArray[Any]:
-    random = np.random.default_rng(math.prod(shape))
-    highest = np.iinfo(dtype).max
-    match kind:
-        case "zeros":
-            return np.zeros(shape, dtype)
-        case "sparse":
-            return random.poisson(0.05, shape).astype(dtype)
-        case "dense":
-            return random.poisson(10, shape).astype(dtype)
-        case "noise":
-            return random.integers(0, highest, shape, dtype=dtype, endpoint=True)
-        case _:
-            frame = random.poisson(3, shape).astype(dtype)
-            frame[random.random(shape) < 0.2] = highest
-            frame[random.random(shape) < 0.1] = highest - 1
-            return frame
 
 
 def decoded(shim: ShimCard, arrays: list[EncodedArray]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
@@ -99,11 +69,7 @@ def test_recorded_eiger_4m_frame(program: Path, shared_data: Path) -> None:
 
 
 def integrators(shim: ShimCard, shape: tuple[int, int], bins: int, **stream: Any) -> tuple[CpuIntegrator, Any]:
-    detector = detector_factory("Detector", {"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": shape})
-    place = {"dist": 0.1, "poni1": 0.002, "poni2": 0.004, "rot1": 0.2, "rot2": -0.1, "rot3": 0.0}
-    geometry = Geometry(AzimuthalIntegrator(**place, detector=detector, wavelength=7e-11), shape, 0.7, (1e-4, 1e-4))
-    mask = np.random.default_rng(3).random(shape) < 0.1
-    cpu = CpuIntegrator.create(geometry, IntegrationConfig(bins=bins), mask)
+    cpu = make_cpu(shape, bins)
     seen = {"mask": None, "saturation": None} | stream
     return cpu.for_series(**seen), CudaIntegrator.create(cpu, shim).for_series(**seen)
 
@@ -144,13 +110,6 @@ def test_what_the_kernels_do_not_take_is_decoded_by_the_host(program: Path) -> N
         assert shim.launches == n + 1
 
 
-def take(parts: list[bytes], card: CudaIntegrator) -> None:
-    event = decode(parts)
-    assert isinstance(event, Image)
-    for array in event.channels.values():
-        card.encoded(array)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_hostile_messages_are_refused_for_the_same_reason(program: Path, case: Any) -> None:
     """Under the sanitizers: a read or write outside of its buffer ends the program, and the test."""
@@ -160,32 +119,7 @@ def test_hostile_messages_are_refused_for_the_same_reason(program: Path, case: A
     assert caught.value.reason == case.reject
 
 
-def block(size: int, lz4_bytes: bytes) -> EncodedArray:
-    """A frame of `size` bytes in one block, its LZ4 given."""
-    blob = struct.pack(">QII", size, 8192, len(lz4_bytes)) + lz4_bytes
-    return encoded(np.zeros((1, size), "|u1"), blob)
-
-
-@pytest.mark.parametrize(
-    ("name", "size", "lz4_bytes", "sound"),
-    [
-        ("literals", 8, b"\x80abcdefgh", True),
-        ("a match up to the last five", 24, b"\x1ea\x01\x00\x50bcdef", True),
-        ("a match beyond the last five", 24, b"\x1fa\x01\x00\x00\x40bcde", False),
-        ("a match of two bytes", 24, b"\x2dab\x02\x00\x50bcdef", True),
-        ("a match begins 12 before the end", 16, b"\x40abcd\x01\x00\x80abcdefgh", True),
-        ("a match begins 11 before the end", 16, b"\x51abcde\x01\x00\x60abcdef", False),
-        ("offset 0", 24, b"\x1ea\x00\x00\x50bcdef", False),
-        ("offset before the start", 24, b"\x1ea\x02\x00\x50bcdef", False),
-        ("more than the block", 16, b"\xf0\x02" + b"a" * 17, False),
-        ("less than the block", 16, b"\xf0\x00" + b"a" * 15, False),
-        ("empty", 8, b"", False),
-        ("a token and no more", 8, b"\x80", False),
-        ("a length that goes on for ever", 8, b"\xf0" + b"\xff" * 90, False),
-        ("ends with a match", 24, b"\x1fa\x01\x00\x04", False),
-        ("ends in an offset", 24, b"\x1ea\x01", False),
-    ],
-)
+@pytest.mark.parametrize(("name", "size", "lz4_bytes", "sound"), LZ4_BLOCKS)
 def test_lz4_as_its_own_decoder_has_it(program: Path, name: str, size: int, lz4_bytes: bytes, sound: bool) -> None:
     try:
         accepted = len(lz4.block.decompress(lz4_bytes, uncompressed_size=size)) == size

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.axis import RadialAxis
-from stream.core.errors import MessageError, Reject, UnavailableError
+from stream.core.errors import ConfigError
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
 from stream.ingest.integrate.cpu import CpuIntegrator
@@ -18,6 +18,7 @@ from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cuda.card import Card
 from stream.ingest.integrate.cuda.gather import Gather
 from stream.ingest.integrate.cuda.launch import Sums, Tables
+from stream.ingest.integrate.device import flat_pixels, largest_valid
 from stream.ingest.integrate.geometry import Mask
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
 
@@ -49,12 +50,12 @@ class CudaIntegrator:
 
         Raises
         ------
-        UnavailableError
+        ConfigError
             for a layout that the kernels do not know.
         """
         layout = cpu.layout
         if not isinstance(layout, WholePixels):
-            raise UnavailableError("backend cuda knows neither pixel splitting (method) nor a filter")
+            raise ConfigError("integration.backend is 'cuda': it knows integration.method no without a filter only")
         return cls(cpu, layout, card, Tables(card, layout.bins, layout.weights, layout.axis.bins))
 
     @property
@@ -75,14 +76,9 @@ class CudaIntegrator:
         MessageError
             for another shape or dtype.
         """
-        if image.shape != self.cpu.shape:
-            raise MessageError(Reject.SHAPE, f"an image of {image.shape} pixels from a detector of {self.cpu.shape}")
-        dtype = image.dtype.newbyteorder("<")
-        if dtype not in DTYPES:
-            raise MessageError(Reject.DTYPE, f"an image of {image.dtype}: uint8, uint16 or uint32 is needed")
-        pixels = np.ascontiguousarray(image, dtype=dtype).reshape(1, -1)
+        pixels = flat_pixels(self.cpu, image).reshape(1, -1)
         with self.card.stream():
-            (pattern,) = self._patterns(self.tables.integrate(pixels, self._limit(pixels.dtype)))
+            (pattern,) = self._patterns(self.tables.integrate(pixels, largest_valid(self.cpu, pixels.dtype)))
         return pattern
 
     def encoded(self, array: EncodedArray) -> Pattern:
@@ -111,7 +107,7 @@ class CudaIntegrator:
             numbers = [n for n, (array, _) in enumerate(items) if array.dtype == dtype]
             arrays, places = zip(*(items[n] for n in numbers), strict=True)
             with self.card.stream():
-                sums, damaged = self.tables.reduce(arrays, places, self._limit(dtype))
+                sums, damaged = self.tables.reduce(arrays, places, largest_valid(self.cpu, dtype))
             for n, pattern, bad in zip(numbers, self._patterns(sums), damaged, strict=True):
                 patterns[n] = None if bad else pattern
         return patterns
@@ -120,8 +116,3 @@ class CudaIntegrator:
         counts = sums[0].astype(np.float32)
         norms = ((self.layout.norms[:-1] - sums[1]) / UNIT_WEIGHT).astype(np.float32)
         return [Pattern(sums=count, norms=norm, variances=count) for count, norm in zip(counts, norms, strict=True)]
-
-    def _limit(self, dtype: np.dtype[Any]) -> int:
-        """The largest valid count: all ones and all ones less 1 are none."""
-        largest = int(np.iinfo(dtype).max) - 2
-        return largest if self.cpu.saturation is None else min(largest, self.cpu.saturation)
