@@ -62,18 +62,16 @@ def accumulate_split(image, bins, pairs, further, weights, limit, sums, excluded
     """
     for entry in range(bins.size):
         pixel = entry if entry < image.size else further[entry - image.size]
+        count, place = image[pixel], bins[entry]
         first, second = np.float64(pairs[entry, 0]), np.float64(pairs[entry, 1])
-        count = image[pixel]
         if count <= limit:
             to_first, to_second = first * count, second * count
-            place = sums[bins[entry]]
-            place[0] += to_first
-            place[1] += to_second
-            place[2] += first * to_first
-            place[3] += second * to_second
+            sums[place, 0] += to_first
+            sums[place, 1] += to_second
+            sums[place, 2] += first * to_first
+            sums[place, 3] += second * to_second
         else:
-            place = excluded[bins[entry]]
-            place[0] += first * weights[pixel]
-            place[1] += second * weights[pixel]
-            place[2] += first != 0
-            place[3] += second != 0
+            excluded[place, 0] += first * weights[pixel]
+            excluded[place, 1] += second * weights[pixel]
+            excluded[place, 2] += first != 0
+            excluded[place, 3] += second != 0
