@@ -2,10 +2,12 @@
 
 What the arguments have in common
 ---------------------------------
-image
-    counts, shape (pixels,); those above `limit`, and NaN, are left out.
-pixels, weights, starts
-    pixel numbers and weights ring after ring, ascending in weight, and where each ring begins and the last ends.
+rings, starts
+    counts ring after ring as `sort_by_ring` leaves them, and where each ring begins and the last ends.
+order, weights
+    numbers of the pixels in their ring, ascending in weight, and these weights.
+limit
+    the largest valid count; those above it, and NaN, are left out.
 sums, norms
     float64 (rings,), written: Σ counts and Σ weights of the pixels that are left.
 """
@@ -19,10 +21,27 @@ import numpy as np
 
 CYCLES = 5
 """Rounds of clipping at most; pyFAI's `max_iter`."""
+DIGIT = 11
+"""Bits of one pass of the radix sort: three passes for a float32."""
 
 
 @numba.njit(nogil=True, cache=True)
-def clip_sigma(image, pixels, weights, starts, limit, threshold, sums, norms):  # type: ignore[no-untyped-def]
+def sort_by_ring(image, bins, starts):  # type: ignore[no-untyped-def]
+    """The counts of an image, shape (pixels,), ring after ring; each of `bins` is a ring.
+
+    Writing to a thousand places that advance takes 6 ms for 4M pixels, reading along a thousand circles 31.
+    """
+    rings = np.empty_like(image)
+    place = starts.copy()
+    for pixel in range(image.size):
+        ring = bins[pixel]
+        rings[place[ring]] = image[pixel]
+        place[ring] += 1
+    return rings
+
+
+@numba.njit(nogil=True, cache=True)
+def clip_sigma(rings, starts, order, weights, limit, threshold, sums, norms):  # type: ignore[no-untyped-def]
     """Clip pixels further than threshold·σ from the ring's mean until none is, as pyFAI's ``sigma_clip_ng``.
 
     σ² = Σ max(1, count) / Σ weight² is the Poisson variance of one pixel's intensity, never below that of one count:
@@ -31,8 +50,8 @@ def clip_sigma(image, pixels, weights, starts, limit, threshold, sums, norms):  
     """
     longest = np.diff(starts).max()
     counts, norm = np.empty(longest), np.empty(longest)
-    for ring in range(starts.size - 1):
-        left = _gather(image, pixels, weights, starts[ring], starts[ring + 1], limit, counts, norm)
+    for ring in range(sums.size):
+        left = _gather(rings, starts[ring], starts[ring + 1], order, weights, limit, counts, norm)
         mean, reach = 0.0, math.inf
         for cycle in range(CYCLES + 1):
             before, left = left, 0
@@ -55,20 +74,22 @@ def clip_sigma(image, pixels, weights, starts, limit, threshold, sums, norms):  
 
 
 @numba.njit(nogil=True, cache=True)
-def trim(image, pixels, weights, starts, limit, low, high, sums, norms):  # type: ignore[no-untyped-def]
+def trim(rings, starts, order, weights, limit, low, high, sums, norms):  # type: ignore[no-untyped-def]
     """Leave out the faintest and the brightest pixels of each ring, as pyFAI's ``medfilt1d_ng`` between percentiles.
 
     `low` and `high` are the shares of the ring's weight cut off at each end; a pixel that lies across the cut stays.
     Pixels are ranked by count / weight, equal ones by weight.
     """
     longest = np.diff(starts).max()
-    counts, norm = np.empty(longest), np.empty(longest)
-    for ring in range(starts.size - 1):
-        left = _gather(image, pixels, weights, starts[ring], starts[ring + 1], limit, counts, norm)
-        order = np.argsort((counts[:left] / norm[:left]).astype(np.float32), kind="mergesort")
-        whole = norm[:left].sum()
+    counts, norm, intensity = np.empty(longest), np.empty(longest), np.empty(longest, np.float32)
+    for ring in range(sums.size):
+        left = _gather(rings, starts[ring], starts[ring + 1], order, weights, limit, counts, norm)
+        whole = 0.0
+        for i in range(left):
+            intensity[i] = counts[i] / norm[i]
+            whole += norm[i]
         total, total_norm, below = 0.0, 0.0, 0.0
-        for i in order:
+        for i in _ranked(intensity[:left].view(np.uint32)):
             above = below + norm[i]
             if above >= low * whole and below <= (1 - high) * whole:
                 total += counts[i]
@@ -78,12 +99,32 @@ def trim(image, pixels, weights, starts, limit, low, high, sums, norms):  # type
 
 
 @numba.njit(nogil=True, cache=True)
-def _gather(image, pixels, weights, start, stop, limit, counts, norm):  # type: ignore[no-untyped-def]
-    """Copy the valid pixels of a ring into counts and norm; returns how many."""
+def _gather(rings, start, stop, order, weights, limit, counts, norm):  # type: ignore[no-untyped-def]
+    """Copy the valid pixels of a ring, by weight, into counts and norm; returns how many."""
     found = 0
     for i in range(start, stop):
-        count = image[pixels[i]]
+        count = rings[start + order[i]]
         if count <= limit:
             counts[found], norm[found] = count, weights[i]
             found += 1
     return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _ranked(keys):  # type: ignore[no-untyped-def]
+    """Indices that sort the keys ascending, equal ones in their order; the bits of a positive float32 rank as it does.
+
+    A radix sort: five times as fast as numba's argsort on a ring of 5000 pixels.
+    """
+    ranked, next_ranked = np.arange(keys.size), np.empty(keys.size, np.int64)
+    for shift in range(0, 32, DIGIT):
+        place = np.zeros((1 << DIGIT) + 1, np.int64)
+        for key in keys:
+            place[((key >> shift) & ((1 << DIGIT) - 1)) + 1] += 1
+        place = np.cumsum(place)
+        for i in ranked:
+            digit = (keys[i] >> shift) & ((1 << DIGIT) - 1)
+            next_ranked[place[digit]] = i
+            place[digit] += 1
+        ranked, next_ranked = next_ranked, ranked
+    return ranked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -11,48 +11,57 @@ import numpy.typing as npt
 from stream.core.axis import RadialAxis
 from stream.core.config.models import Filter
 from stream.core.messages import Pattern
-from stream.ingest.integrate.filters import clip_sigma, trim
+from stream.ingest.integrate.filters import clip_sigma, sort_by_ring, trim
 from stream.ingest.integrate.geometry import Floats, Mask
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rings:
-    """The layout of ``integration.filter``: whole pixels, sorted by bin, then by weight.
+    """The layout of ``integration.filter``: whole pixels, ring after ring, in each by weight.
 
-    pixels, weights
-        number of each pixel in the image, and its solid angle × polarisation, shape (used pixels,).
     starts
-        where each bin's begin in them, and the end, int64 (axis.bins + 1,).
+        where each ring begins, that of the pixels without a bin last, and the end, int64 (axis.bins + 2,).
+    order
+        numbers of each ring's pixels, counted in the image's order, shape (pixels,).
+    weights
+        their solid angle × polarisation, shape (pixels,).
     """
 
-    axis: RadialAxis
+    whole: WholePixels
     filter: Filter
-    pixels: npt.NDArray[np.int32]
-    weights: Floats
     starts: npt.NDArray[np.int64]
+    order: npt.NDArray[np.int32]
+    weights: Floats
 
     @classmethod
     def create(cls, whole: WholePixels, filter: Filter) -> Self:
         """Sort the pixels of `whole`."""
-        order = np.lexsort((whole.weights, whole.bins)).astype(np.int32)
-        starts = np.searchsorted(whole.bins[order], np.arange(whole.axis.bins + 1))
-        order = order[: starts[-1]]
-        return cls(whole.axis, filter, order, whole.weights[order] / UNIT_WEIGHT, starts)
+        by_ring = np.argsort(whole.bins, kind="stable")
+        starts = np.searchsorted(whole.bins[by_ring], np.arange(whole.axis.bins + 2))
+        numbers = np.empty(by_ring.size, dtype=np.int64)
+        numbers[by_ring] = np.arange(by_ring.size)
+        by_weight = np.lexsort((whole.weights, whole.bins))
+        order = (numbers[by_weight] - starts[whole.bins[by_weight]]).astype(np.int32)
+        return cls(whole, filter, starts, order, whole.weights[by_weight] / UNIT_WEIGHT)
+
+    @property
+    def axis(self) -> RadialAxis:
+        """The bins."""
+        return self.whole.axis
 
     def masked(self, mask: Mask) -> Self:
         """The same bins without the pixels of `mask`, shape (pixels,)."""
-        left = ~mask[self.pixels]
-        starts = np.concatenate([[0], np.cumsum(left)])[self.starts]
-        return replace(self, pixels=self.pixels[left], weights=self.weights[left], starts=starts)
+        return self.create(self.whole.masked(mask), self.filter)
 
     def pattern(self, pixels: npt.NDArray[Any], limit: Any) -> Pattern:
         """Σ counts and Σ weights of the pixels that the filter leaves; the variance is Σ counts, as without one."""
         sums, norms = np.zeros(self.axis.bins), np.zeros(self.axis.bins)
-        rings = (pixels, self.pixels, self.weights, self.starts, limit)
+        counts = sort_by_ring(pixels, self.whole.bins, self.starts)
+        rings = (counts, self.starts, self.order, self.weights, limit)
         if self.filter.sigma_clip is not None:
             clip_sigma(*rings, self.filter.sigma_clip, sums, norms)
         elif self.filter.trimmed is not None:
             trim(*rings, *self.filter.trimmed, sums, norms)
-        counts = sums.astype(np.float32)
-        return Pattern(sums=counts, norms=norms.astype(np.float32), variances=counts)
+        total = sums.astype(np.float32)
+        return Pattern(sums=total, norms=norms.astype(np.float32), variances=total)
