@@ -40,7 +40,10 @@ class Load:
 
 
 def ingest_rows(name: str, kind: Kind, load: Load, *, recorded: bool) -> list[Row]:
-    """Frames a second, and milliseconds from a message's sending until the journal can be read."""
+    """Frames a second, and milliseconds from a message's sending until its slot of the journal can be read.
+
+    The processor time a frame says what a busy machine hides: the rate cannot exceed cores / time.
+    """
     total = load.burst + load.paced
     with TemporaryDirectory(prefix="braggstream-benchmark-") as folder, Sender.started(kind, total) as sender:
         directory = RunDirectory(Path(folder) / "run")
@@ -51,7 +54,10 @@ def ingest_rows(name: str, kind: Kind, load: Load, *, recorded: bool) -> list[Ro
             with Supervisor(directory, ("ingest",), lock, {}) as supervisor:
                 follow = Follower(directory.journal, supervisor)
                 sender.send(load.burst, None)
-                taken = follow(load.burst)
+                follow(int(RAMP * load.burst))
+                used = follow.cpu_seconds()
+                taken = follow(load.burst - int(RAMP * load.burst))
+                cpu = 1e3 * (follow.cpu_seconds() - used) / len(taken)
                 sender.sent()
                 rates = windows(taken)
                 pace = rates.median / 2
@@ -67,6 +73,7 @@ def ingest_rows(name: str, kind: Kind, load: Load, *, recorded: bool) -> list[Ro
     p50, p95 = (Figure((float(np.percentile(late, share)),)) for share in (50, 95))
     return [
         Row(name=f"{name}-rate", unit="frames/s", ours=rates, deviation=apart, bound=BOUND, note=note),
+        Row(name=f"{name}-cpu", unit="ms/frame", ours=Figure((cpu,)), note="no peer; ingest's processor time"),
         Row(name=f"{name}-p50", unit="ms", ours=p50, note=late_note),
         Row(name=f"{name}-p95", unit="ms", ours=p95, note=late_note),
     ]
@@ -124,6 +131,14 @@ class Follower:
             return True
         return False
 
+    def cpu_seconds(self) -> float:
+        """Processor time that ingest has used so far."""
+        (child,) = self.supervisor.children
+        if child.process is None:
+            raise BraggstreamError("ingest died during the benchmark")
+        fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # user and system
+
     def close(self) -> None:
         """Close the journal."""
         if self.journal is not None:
@@ -139,9 +154,8 @@ def settle(folder: Path) -> None:
 
 
 def windows(times: list[float]) -> Figure:
-    """Frames a second in each part of a burst after its first, which fills the queues: the slope of count on time."""
-    steady = times[int(RAMP * len(times)) :]
-    parts = np.array_split(steady, max(1, len(steady) // PART))
+    """Frames a second in each part of what a burst took after its ramp: the slope of count on time."""
+    parts = np.array_split(times, max(1, len(times) // PART))
     return Figure(tuple(float(np.polyfit(part, np.arange(len(part)), 1)[0]) for part in parts))
 
 

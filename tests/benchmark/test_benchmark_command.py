@@ -58,7 +58,8 @@ def test_decoding_and_integration_as_json(tmp_path: Path) -> None:
 
 def test_zeromq_to_journal(tmp_path: Path) -> None:
     _, rows = figures("--only", "ingest", cwd=tmp_path)
-    rate, p50, p95 = (rows[f"ingest-1M-uint32-sparse-plain-{what} None"] for what in ("rate", "p50", "p95"))
+    rate, cpu, p50, p95 = (rows[f"ingest-1M-uint32-sparse-plain-{what} None"] for what in ("rate", "cpu", "p50", "p95"))
+    assert 0 < cpu["ours"]["median"] < 1e3
     assert rate["right"]
     assert 0 <= rate["deviation"] < 1e-5
     assert rate["ours"]["median"] > 1
