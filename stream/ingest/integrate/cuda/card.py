@@ -19,7 +19,12 @@ from stream.ingest.integrate.images import one_line
 STREAMS = 3
 """Batches under way: one is copied, one is worked on, one is prepared."""
 FOLDER = Path(__file__).parent
-OPTIONS = ("-std=c++17", f"-I{FOLDER}")
+OPTIONS = ("-std=c++17",)
+
+
+def source() -> str:
+    """The kernels in one text: CuPy keeps compiled code by its text, and would not see a changed header."""
+    return (FOLDER / "kernels.cu").read_text().replace('#include "bslz4.h"', (FOLDER / "bslz4.h").read_text())
 
 
 class Card(Protocol):
@@ -83,7 +88,7 @@ class CupyCard:
         idle: SimpleQueue[Any] = SimpleQueue()
         try:
             name = cupy.cuda.runtime.getDeviceProperties(0)["name"].decode()
-            module = cupy.RawModule(code=(FOLDER / "kernels.cu").read_text(), options=OPTIONS)
+            module = cupy.RawModule(code=source(), options=OPTIONS)
             module.compile()
             for _ in range(STREAMS):
                 idle.put(cupy.cuda.Stream(non_blocking=True))
@@ -99,8 +104,10 @@ class CupyCard:
             with stream:
                 yield
         finally:
-            stream.synchronize()  # after an error, too: what it works on is about to be freed
-            self.idle.put(stream)
+            try:
+                stream.synchronize()  # after an error, too: what it works on is about to be freed
+            finally:
+                self.idle.put(stream)
 
     def staging(self, size: int) -> Bytes:
         """See `Card`; page-locked, so that it is copied while the host goes on."""
