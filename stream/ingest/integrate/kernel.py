@@ -58,7 +58,7 @@ def accumulate_split(image, bins, pairs, further, weights, limit, sums, excluded
     sums
         float64 (bins + 1, 4), added to: Σ c·count and Σ c²·count of valid pixels, for the pair's first and second bin.
     excluded
-        float64 (bins + 1, 4), added to: Σ c·weight and the number of pixels above the limit, likewise.
+        float64 (bins + 1, 2), added to: Σ c·weight of pixels above the limit, likewise.
     """
     for entry in range(bins.size):
         pixel = entry if entry < image.size else further[entry - image.size]
@@ -73,5 +73,3 @@ def accumulate_split(image, bins, pairs, further, weights, limit, sums, excluded
         else:
             excluded[place, 0] += first * weights[pixel]
             excluded[place, 1] += second * weights[pixel]
-            excluded[place, 2] += first != 0
-            excluded[place, 3] += second != 0

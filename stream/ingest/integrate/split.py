@@ -29,8 +29,8 @@ class SplitPixels:
         as `accumulate_split` takes them.
     weights
         solid angle × polarisation, float64 (pixels,).
-    norms, reached
-        Σ c·weight and the number of pixels in each bin, shape (axis.bins,).
+    norms
+        Σ c·weight of each bin, shape (axis.bins,).
     """
 
     axis: RadialAxis
@@ -39,7 +39,6 @@ class SplitPixels:
     further: npt.NDArray[np.int64]
     weights: Floats
     norms: Floats
-    reached: Floats
 
     @classmethod
     def create(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask) -> Self:
@@ -48,33 +47,34 @@ class SplitPixels:
         bins, pairs, further = _pairs(matrix)
         weights = geometry.weights(integration.solid_angle, integration.polarization).ravel()
         used = np.isfinite(weights) & (weights > 0)
-        empty = np.zeros(axis.bins)
-        whole = cls(axis, bins, pairs, further, np.where(used, weights, 0), empty, empty)
+        whole = cls(axis, bins, pairs, further, np.where(used, weights, 0), np.zeros(axis.bins))
         return whole.masked(~used)
 
     def masked(self, mask: Mask) -> Self:
         """The same bins without the pixels of `mask`, shape (pixels,)."""
         pairs = np.where(np.concatenate([mask, mask[self.further]])[:, None], np.float32(0), self.pairs)
-        each, sums = np.zeros(mask.size), np.zeros((self.axis.bins + 1, 4))
-        totals = np.zeros_like(sums)
-        accumulate_split(each, self.bins, pairs, self.further, self.weights, -1.0, sums, totals)  # leaves every one out
-        return replace(self, pairs=pairs, norms=_fold(totals[:, :2]), reached=_fold(totals[:, 2:]))
+        every_one, sums, norms = np.full(mask.size, np.nan), *self._empty()
+        accumulate_split(every_one, self.bins, pairs, self.further, self.weights, np.inf, sums, norms)
+        return replace(self, pairs=pairs, norms=_fold(norms))
 
     def pattern(self, pixels: npt.NDArray[Any], limit: Any) -> Pattern:
         """Σ c·counts and Σ c·weights; the Poisson variance of the sum is Σ c²·counts, as pyFAI propagates it.
 
-        A bin that no valid pixel reaches has a norm of exactly 0; so has the innermost one of "full" where pyFAI gives
-        the pixel that holds the beam's centre a negative share of it.
+        A bin that no valid pixel reaches has a norm of exactly 0, since what is left out is added up in the same order
+        as the whole; so has the innermost one of "full" where pyFAI gives the pixel that holds the beam's centre a
+        negative share of it.
         """
-        sums, excluded = np.zeros((self.axis.bins + 1, 4)), np.zeros((self.axis.bins + 1, 4))
+        sums, excluded = self._empty()
         accumulate_split(pixels, self.bins, self.pairs, self.further, self.weights, limit, sums, excluded)
-        reached = _fold(excluded[:, 2:]) < self.reached
-        norms = np.where(reached, np.maximum(self.norms - _fold(excluded[:, :2]), 0), 0)
+        norms = np.maximum(self.norms - _fold(excluded), 0)
         return Pattern(
             sums=_fold(sums[:, :2]).astype(np.float32),
             norms=norms.astype(np.float32),
             variances=_fold(sums[:, 2:]).astype(np.float32),
         )
+
+    def _empty(self) -> tuple[Floats, Floats]:
+        return np.zeros((self.axis.bins + 1, 4)), np.zeros((self.axis.bins + 1, 2))
 
 
 def _fold(pairs: Floats) -> Floats:
