@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from stream.core.axis import RadialAxis
-from stream.core.errors import ConfigError, UnavailableError
+from stream.core.errors import BraggstreamError, ConfigError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
 from stream.ingest.integrate.cpu import CpuIntegrator
@@ -50,12 +50,12 @@ class Engine:
     kernels: dict[str, Any]
     counts: Any
     weights: npt.NDArray[np.float32]
-    unpackers: dict[np.dtype[Any], Any] = field(default_factory=dict)
+    unpackers: dict[np.dtype[Any], Any]
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def open(cls, layout: Layout, context: Any) -> Self:
-        """Compile pyFAI's engine for the layout and send the matrix.
+        """Compile everything for the layout and send the matrix.
 
         Raises
         ------
@@ -65,15 +65,18 @@ class Engine:
         from pyFAI.opencl.azim_csr import OCL_CSR_Integrator
         from pyopencl import CommandQueue, Kernel, Program
         from pyopencl.array import empty
+        from silx.opencl.codec.bitshuffle_lz4 import BitshuffleLz4
 
         matrix, weights = _matrix(layout)
         lut = matrix.data, matrix.indices.astype(np.int32), matrix.indptr.astype(np.int32)
         with _quiet():
             csr = OCL_CSR_Integrator(lut, weights.size, ctx=context)
             program = Program(context, SOURCE).build()
+            body = weights.size - weights.size % 8
+            unpackers = {dtype: BitshuffleLz4(body * dtype.itemsize, body, dtype, ctx=context) for dtype in DTYPES}
         queue = CommandQueue(context)
         kernels = {dtype.name: Kernel(program, f"counts_{dtype.name}") for dtype in DTYPES}
-        return cls(csr, queue, kernels, empty(queue, weights.size, np.float32), weights)
+        return cls(csr, queue, kernels, empty(queue, weights.size, np.float32), weights, unpackers)
 
     def send(self, pixels: npt.NDArray[Any], limit: int, first: int = 0) -> None:
         """Counts of an image, or of its pixels from `first` on."""
@@ -86,15 +89,10 @@ class Engine:
 
         The pixels behind its last block are sent: silx 3.1 on PoCL 3.1 ends the process over those of a uint8 frame.
         """
-        from silx.opencl.codec.bitshuffle_lz4 import BitshuffleLz4
-
         tail = self.weights.size % 8
         body, dtype = self.weights.size - tail, array.dtype
         behind = len(array.data) - tail * dtype.itemsize
         blob = struct.pack(">Q", body * dtype.itemsize) + bytes(array.data[8:behind])
-        if dtype not in self.unpackers:
-            with _quiet():
-                self.unpackers[dtype] = BitshuffleLz4(len(blob), body, dtype, ctx=self.queue.context)
         unpacker = self.unpackers[dtype]
         pixels = unpacker.decompress(blob)
         unpacker.queue.finish()
@@ -149,11 +147,13 @@ class OpenclIntegrator:
             from silx.opencl import ocl
 
             context = None if ocl is None else ocl.create_context()
+            if context is None:
+                raise UnavailableError("there is no OpenCL device")
+            return cls(cpu, context, Engine.open(cpu.layout, context))
+        except BraggstreamError:
+            raise
         except Exception as error:  # a driver's own
             raise UnavailableError(f"OpenCL cannot be used: {one_line(error)}") from error
-        if context is None:
-            raise UnavailableError("there is no OpenCL device")
-        return cls(cpu, context, Engine.open(cpu.layout, context))
 
     @property
     def axis(self) -> RadialAxis:
