@@ -18,7 +18,8 @@ from stream.core.wire import decompress
 from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.cuda.blobs import find_blocks
 from stream.ingest.integrate.lz4_sound import is_sound
-from stream.ingest.integrate.opencl import LONGEST, OpenclIntegrator
+from stream.ingest.integrate.opencl import OpenclIntegrator
+from stream.ingest.integrate.opencl_engine import LONGEST
 
 
 def opened(cpu: CpuIntegrator) -> OpenclIntegrator:
