@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import structlog
 from helpers.cuda_shim import ShimCard, compile_shim
 
 from stream.cli import main
@@ -66,6 +67,7 @@ def test_opencl_patterns(cpu: CpuIntegrator, trials: list[Trial]) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, str, str]:
     monkeypatch.setattr(sys, "argv", ["braggstream", "doctor", *options])
     code = main()
+    structlog.reset_defaults()  # main has it write to a standard error that is soon gone
     out, err = capsys.readouterr()
     return code, out, err
 
