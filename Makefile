@@ -23,7 +23,7 @@ lint: $(STAMPS)/dev ## ruff, mypy, the layers
 	$(BIN)/lint-imports
 
 bench: $(STAMPS)/bench ## figures beside their peers'
-	$(BIN)/python -m tests.bench
+	$(BIN)/braggstream benchmark $(BENCH)
 
 soak: $(STAMPS)/dev ## an hour: kills of ingest, back-pressure, then SOAK_KILLS (200) of every process of whole runs
 	KILL_POINTS=200 LOSS_KILLS=20 BACKPRESSURE_SECONDS=600 $(BIN)/pytest -s --timeout 0 \

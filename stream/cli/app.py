@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from stream.cli import backfill, calibrate, demo, look, run, simulate
+from stream.cli import backfill, benchmark, calibrate, demo, doctor, look, run, simulate
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -27,6 +27,8 @@ for command in (
     look.validate,
     look.inspect,
     look.status,
+    doctor.doctor,
+    benchmark.benchmark,
 ):
     app.command()(command)
 

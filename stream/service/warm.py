@@ -14,9 +14,9 @@ import numpy as np
 from stream.analyse.store import PatternStore
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.voxels import VoxelReader
-from stream.core.config import Config, load_config
+from stream.core.config import Config, IntegrationConfig, load_config
 from stream.core.scan import ScanGrid
-from stream.ingest.integrate import CpuIntegrator, load_geometry, load_mask
+from stream.ingest.integrate import CpuIntegrator, Geometry, load_geometry, load_mask
 from stream.service.calibration import write_instrument
 from stream.simulate.command import Setup
 from stream.simulate.defaults import STANDARD, write_beamline
@@ -42,6 +42,7 @@ def _chain(folder: Path) -> None:
     geometry = load_geometry(config.detector.geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, load_mask(None, geometry))
     integrate.warm_up()
+    _other_integrations(config, geometry)
     grid = ScanGrid.from_config(config.scan)
     setup = Setup.from_config(path)
     scan = VirtualScan(grid, setup.integrator, find_preset(PRESET), seed=0)
@@ -53,6 +54,13 @@ def _chain(folder: Path) -> None:
         store.measured[index] = True
         store.norms = pattern.norms
     _voxels(config, store, integrate)
+
+
+def _other_integrations(config: Config, geometry: Geometry) -> None:
+    plain = config.integration.model_dump()
+    for choice in ({"method": "bbox"}, {"filter": {"sigma_clip": 5}}, {"filter": {"trimmed": [0.1, 0.1]}}):
+        integration = IntegrationConfig.model_validate(plain | choice)
+        CpuIntegrator.create(geometry, integration, load_mask(None, geometry)).warm_up()
 
 
 def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> None:

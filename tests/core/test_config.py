@@ -206,11 +206,26 @@ REFUSED = [
     ("publish: {tiled: 'ftp://x'}", "publish.tiled is 'ftp://x'", "embedded"),
     ("integration: {unit: 2th}", "integration.unit is '2th'", "'2th_deg'"),
     ("integration: {method: splat}", "integration.method is 'splat'", "'bbox'"),
+    ("integration: {filter: median}", "integration.filter is 'median'", "keys of its own"),
+    ("integration: {filter: {median: 1}}", "integration.filter.median is not a key", "1"),
+    ("integration: {filter: {}}", "integration.filter", "one of sigma_clip and trimmed"),
+    (
+        "integration: {filter: {sigma_clip: 5, trimmed: [0, 0.1]}}",
+        "integration.filter",
+        "one of sigma_clip and trimmed",
+    ),
+    ("integration: {filter: {sigma_clip: 0}}", "integration.filter.sigma_clip is 0", "greater than 0"),
+    ("integration: {filter: {sigma_clip: wide}}", "integration.filter.sigma_clip is 'wide'", "number"),
+    ("integration: {filter: {trimmed: 0.1}}", "integration.filter.trimmed is 0.1", ""),
+    ("integration: {filter: {trimmed: [0.1]}}", "integration.filter.trimmed is [0.1]", "too few"),
+    ("integration: {filter: {trimmed: [0.1, 1]}}", "integration.filter.trimmed.1 is 1", "less than 1"),
+    ("integration: {filter: {trimmed: [0.5, 0.5]}}", "integration.filter.trimmed is [0.5, 0.5]", "below 1"),
+    (
+        "integration: {method: bbox, filter: {sigma_clip: 5}}",
+        "integration.filter",
+        "integration.method no, which is 'bbox'",
+    ),
     # what this version does not do yet is refused, not done otherwise
-    ("integration: {method: full}", "integration.method is 'full'", "not available"),
-    ("integration: {method: bbox}", "integration.method is 'bbox'", "not available"),
-    ("integration: {filter: {sigma_clip: 5}}", "integration.filter is {'sigma_clip': 5}", "not available"),
-    ("integration: {backend: cuda}", "integration.backend is 'cuda'", "not available"),
     ("reconstruction: {channels: 'basis:16'}", "reconstruction.channels is 'basis:16'", "not available"),
     ("reconstruction: {parallax: true}", "reconstruction.parallax is True", "not available"),
     ("scan: {mode: raster}", "scan.mode is 'raster'", "not available"),
@@ -352,7 +367,8 @@ FULL = """
 scan: {sample: "no", angles: {start: null, step: null, count: null, values: [0, 0.5, -1e-7], sequence: 'interlaced:2'},
        slices: {start: 1, step: -2.5, count: 3}, order: [position, slice, angle], snake: true}
 detector: {mask: mask.edf, monitor: i0, channel: threshold_1, format: array-1, first_frame: null, socket: sub}
-integration: {unit: q_A^-1, range: [0.1, 7], method: no, polarization: null, background: {file: empty.xy, monitor: 3}}
+integration: {unit: q_A^-1, range: [0.1, 7], method: no, polarization: null, background: {file: empty.xy, monitor: 3},
+              filter: {trimmed: [0.1, 0.2]}}
 regions: [{name: hump, range: [1.5, 3.0]}]
 phases: [{name: layered, cif: own.cif}, {name: carbon, hump: {position: 2.3, width: 1.0}}]
 instrument: instrument.yaml

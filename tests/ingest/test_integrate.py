@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import fabio
 import numpy as np
@@ -18,6 +19,7 @@ from stream.core.config import IntegrationConfig
 from stream.core.config.models import Background
 from stream.core.errors import ConfigError, MessageError, Reject
 from stream.ingest.integrate import CpuIntegrator, Geometry, load_background, load_geometry, load_mask
+from stream.ingest.integrate.whole import WholePixels
 
 SHAPE = (120, 101)
 CONFIG = IntegrationConfig(bins=60, polarization=0.95)
@@ -90,14 +92,36 @@ def test_bins_that_lose_every_pixel_are_at_zero(integrate: CpuIntegrator, seed: 
     gone = random.random(SHAPE) < share
     image[gone] = 2**32 - 1
     pattern = integrate(image)
-    counts = np.bincount(integrate.bins, weights=~gone.ravel(), minlength=CONFIG.bins + 1)[:-1]
+    assert isinstance(integrate.layout, WholePixels)
+    counts = np.bincount(integrate.layout.bins, weights=~gone.ravel(), minlength=CONFIG.bins + 1)[:-1]
     np.testing.assert_array_equal(pattern.norms > 0, counts > 0)
     other = integrate.for_series(gone, None)(image)
     np.testing.assert_array_equal(pattern.norms, other.norms)
     np.testing.assert_array_equal(pattern.sums, other.sums)
 
 
-def test_threads_do_not_disturb_each_other(integrate: CpuIntegrator) -> None:
+@pytest.mark.parametrize("method", ["bbox", "full"])
+def test_bins_that_lose_every_split_pixel_are_at_zero(geometry: Geometry, method: Any) -> None:
+    """Marked in the frame, a bin's pixels leave nothing behind; a stream's mask leaves out the same ones."""
+    config = CONFIG.model_copy(update={"method": method})
+    integrate = CpuIntegrator.create(geometry, config, load_mask(None, geometry))
+    random = np.random.default_rng(8)
+    for share in (0.1, 0.9, 0.99, 0.999, 1.0):
+        gone = random.random(SHAPE) < share
+        image = np.where(gone, np.uint32(2**32 - 1), random.poisson(5, SHAPE).astype(np.uint32))
+        marked, masked = integrate(image), integrate.for_series(gone, None)(image)
+        np.testing.assert_array_equal(marked.norms > 0, masked.norms > 0)
+        np.testing.assert_allclose(marked.norms, masked.norms, rtol=1e-5)
+        np.testing.assert_array_equal(marked.sums, masked.sums)
+        np.testing.assert_array_equal(marked.variances, masked.variances)
+
+
+@pytest.mark.parametrize(
+    "choice", [{}, {"method": "full"}, {"filter": {"sigma_clip": 4}}, {"filter": {"trimmed": (0, 0.1)}}]
+)
+def test_threads_do_not_disturb_each_other(geometry: Geometry, choice: dict[str, Any]) -> None:
+    config = IntegrationConfig(bins=60, **choice)
+    integrate = CpuIntegrator.create(geometry, config, load_mask(None, geometry))
     random = np.random.default_rng(5)
     images = [random.poisson(4, SHAPE).astype(np.uint32) for _ in range(40)]
     alone = [integrate(image).sums for image in images]

@@ -1,4 +1,4 @@
-"""Integrated patterns equal those of pyFAI's ("no", "csr", "cython") on recorded frames."""
+"""Integrated patterns equal pyFAI's on recorded frames: one bin a pixel, and pixels split over bins."""
 
 from __future__ import annotations
 
@@ -6,95 +6,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
-from helpers.recordings import read_messages
-from pyFAI.detectors import detector_factory
-from pyFAI.integrator.azimuthal import AzimuthalIntegrator
+from helpers.pyfai_reference import UNITS, check, frames_of, make_poni, reference
 
 from stream.core.config import IntegrationConfig
-from stream.core.messages import Image, Pattern
+from stream.core.messages import Image
 from stream.core.wire import decode, decompress
-from stream.ingest.integrate import CpuIntegrator, Geometry, integrate_still, load_geometry, load_mask, read_image
+from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
 
-METHOD = ("no", "csr", "cython")
-UNITS = ["2th_deg", "q_A^-1", "q_nm^-1"]
-
-
-def make_poni(path: Path, detector: str, config: dict[str, Any] | None = None, **place: float) -> Path:
-    """A PONI of a made-up experiment at 0.7085 Å."""
-    parameters = {"dist": 0.12, "poni1": 0.03, "poni2": 0.05, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0} | place
-    integrator = AzimuthalIntegrator(**parameters, detector=detector_factory(detector, config), wavelength=0.7085e-10)
-    integrator.save(str(path))
-    return path
+METHODS = ["no", "bbox", "full"]
 
 
-def frames_of(path: Path, indices: list[int]) -> list[npt.NDArray[Any]]:
-    images = [event for event in map(decode, read_messages(path)) if isinstance(event, Image)]
-    return [decompress(next(iter(images[i].channels.values()))) for i in indices]
+CASES: list[tuple[dict[str, float], float | None, bool, tuple[float, float] | None]] = [
+    ({}, None, False, None),
+    ({"rot1": 0.15, "rot2": -0.1, "rot3": 0.3}, 0.99, True, None),
+    ({"rot1": -0.4, "poni1": 0.2, "dist": 0.08}, -0.5, True, None),
+    ({"rot2": 0.2}, 0.95, True, (0.2, 0.8)),
+]
+"""Tilt, polarisation, solid angle, and the share of the axis that the range takes."""
 
 
-def marked(image: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The counts, NaN (which pyFAI leaves out) where DECTRIS marks a pixel as invalid."""
-    return np.where(image >= np.iinfo(image.dtype).max - 1, np.nan, image)
-
-
-def reference(
-    geometry: Geometry, image: npt.NDArray[Any], mask: npt.NDArray[np.bool_], config: IntegrationConfig, **options: Any
-) -> Any:
-    geometry.integrator.empty = np.nan
-    return geometry.integrator.integrate1d_ng(
-        marked(image),
-        config.bins,
-        unit=config.unit,
-        radial_range=config.range,
-        mask=mask,
-        correctSolidAngle=config.solid_angle,
-        polarization_factor=config.polarization,
-        method=METHOD,
-        **options,
-    )
-
-
-def intensity(pattern: Pattern) -> npt.NDArray[np.float64]:
-    norms = np.where(pattern.norms > 0, pattern.norms, np.nan).astype(np.float64)
-    return pattern.sums / norms
-
-
-def check(integrate: CpuIntegrator, pattern: Pattern, expected: Any) -> None:
-    found = intensity(pattern)
-    np.testing.assert_allclose(integrate.axis.centers, expected.radial, rtol=1e-12)
-    np.testing.assert_array_equal(np.isnan(found), expected.count == 0)
-    np.testing.assert_array_equal(pattern.norms > 0, expected.count > 0)
-    reached = expected.count > 0
-    largest = np.abs(expected.intensity[reached]).max()
-    np.testing.assert_allclose(found[reached], expected.intensity[reached], rtol=0, atol=1e-5 * largest)
-    np.testing.assert_allclose(pattern.norms, expected.sum_normalization, rtol=1e-5)
-
-
-@pytest.mark.parametrize("unit", UNITS)
 @pytest.mark.parametrize(
-    ("tilt", "polarization", "solid_angle", "limits"),
+    ("method", "unit", "case"),
     [
-        ({}, None, False, None),
-        ({"rot1": 0.15, "rot2": -0.1, "rot3": 0.3}, 0.99, True, None),
-        ({"rot1": -0.4, "poni1": 0.2, "dist": 0.08}, -0.5, True, None),
-        ({"rot2": 0.2}, 0.95, True, (0.2, 0.8)),
+        *[("no", unit, case) for unit in UNITS for case in CASES],
+        *[(method, UNITS[i % 3], case) for method in METHODS[1:] for i, case in enumerate(CASES)],
     ],
 )
 def test_recorded_eiger_frames(
     recordings: Path,
     tmp_path: Path,
+    method: Any,
     unit: Any,
-    tilt: dict[str, float],
-    polarization: float | None,
-    solid_angle: bool,
-    limits: tuple[float, float] | None,
+    case: Any,
 ) -> None:
+    tilt, polarization, solid_angle, limits = case
     geometry = load_geometry(make_poni(tmp_path / "eiger.poni", "Eiger1M", **tilt))
     mask = load_mask(None, geometry)
     mask[300:330, 200:600] = True
-    plain = IntegrationConfig(unit=unit, bins=800, polarization=polarization, solid_angle=solid_angle)
+    plain = IntegrationConfig(unit=unit, bins=800, polarization=polarization, solid_angle=solid_angle, method=method)
     whole = CpuIntegrator.create(geometry, plain, mask).axis
     span = whole.high - whole.low
     cut = None if limits is None else (whole.low + limits[0] * span, whole.low + limits[1] * span)
@@ -104,24 +54,28 @@ def test_recorded_eiger_frames(
         check(integrate, integrate(image), reference(geometry, image, mask, config))
 
 
-def test_recorded_eiger2_frame(recordings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_recorded_eiger2_frame(recordings: Path, tmp_path: Path, method: Any) -> None:
     event = decode([(recordings / "dectris_v2" / "image.cbor").read_bytes()])
     assert isinstance(event, Image)
     image = decompress(next(iter(event.channels.values())))[1500:2700, 1300:2900]  # a corner of it keeps the test short
     detector = {"pixel1": 75e-6, "pixel2": 75e-6, "max_shape": image.shape}
     geometry = load_geometry(make_poni(tmp_path / "eiger.poni", "Detector", detector, rot1=0.05))
     mask = load_mask(None, geometry)
-    config = IntegrationConfig(bins=1500)
+    config = IntegrationConfig(bins=1500, method=method)
     integrate = CpuIntegrator.create(geometry, config, mask)
     check(integrate, integrate(image), reference(geometry, image, mask, config))
 
 
-@pytest.mark.parametrize("unit", UNITS)
-def test_reference_scan(shared_data: Path, unit: Any) -> None:
+@pytest.mark.parametrize(
+    ("method", "unit"),
+    [*[("no", unit) for unit in UNITS], ("bbox", "q_A^-1"), ("full", "2th_deg"), ("full", "q_nm^-1")],
+)
+def test_reference_scan(shared_data: Path, method: Any, unit: Any) -> None:
     scan = shared_data / "scan"
     geometry = load_geometry(scan / "detector.poni")
     mask = load_mask(scan / "mask.edf", geometry)
-    config = IntegrationConfig(unit=unit, bins=1200, polarization=0.95)
+    config = IntegrationConfig(unit=unit, bins=1200, polarization=0.95, method=method)
     integrate = CpuIntegrator.create(geometry, config, mask)
     for image in [*frames_of(scan / "scan_v1.cbors", [0, 500, 959]), read_image(scan / "lab6.edf", "lab6.edf")]:
         expected = reference(geometry, image, mask, config)
@@ -129,12 +83,13 @@ def test_reference_scan(shared_data: Path, unit: Any) -> None:
         check(integrate, integrate_still(image, integrate, "lab6.edf"), expected)
 
 
-def test_error_is_pyfais_for_the_variance_of_the_counts(shared_data: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_error_is_pyfais_for_the_variance_of_the_counts(shared_data: Path, method: Any) -> None:
     """A frame's variance is its counts; pyFAI takes it so when told (its own model starts at 1)."""
     scan = shared_data / "scan"
     geometry = load_geometry(scan / "detector.poni")
     mask = load_mask(scan / "mask.edf", geometry)
-    config = IntegrationConfig(bins=600, polarization=0.95)
+    config = IntegrationConfig(bins=600, polarization=0.95, method=method)
     integrate = CpuIntegrator.create(geometry, config, mask)
     (sparse,) = frames_of(scan / "scan_v1.cbors", [500])
     valid = sparse < np.iinfo(sparse.dtype).max - 1
@@ -150,7 +105,8 @@ def test_error_is_pyfais_for_the_variance_of_the_counts(shared_data: Path) -> No
         np.testing.assert_allclose(sigma, expected.sem[reached], rtol=1e-4)
 
 
-def test_random_geometries(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", METHODS)
+def test_random_geometries(tmp_path: Path, method: Any) -> None:
     """Non-square pixels, a beam far off the detector, steep tilts, every width of the bins' numbers."""
     random = np.random.default_rng(20240611)
     for n in range(8):
@@ -165,7 +121,12 @@ def test_random_geometries(tmp_path: Path) -> None:
         poni = make_poni(tmp_path / f"{n}.poni", "Detector", {**pixels, "max_shape": shape}, **place)
         geometry = load_geometry(poni)
         mask = random.random(shape) < 0.1
-        config = IntegrationConfig(unit=UNITS[n % 3], bins=(50, 300, 70_000)[n % 3], polarization=0.7)
+        config = IntegrationConfig(
+            unit=UNITS[n % 3],
+            bins=(50, 300, 70_000 if method == "no" else 3000)[n % 3],
+            polarization=0.7,
+            method=method,
+        )
         integrate = CpuIntegrator.create(geometry, config, mask)
         image = random.poisson(3, shape).astype([np.uint8, np.uint16, np.uint32][n % 3])
         image[random.random(shape) < 0.05] = np.iinfo(image.dtype).max

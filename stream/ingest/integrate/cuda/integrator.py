@@ -1,0 +1,118 @@
+"""The integration seam on a CUDA device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.core.axis import RadialAxis
+from stream.core.errors import ConfigError
+from stream.core.messages import EncodedArray, Pattern
+from stream.core.wire import decompress
+from stream.ingest.integrate.cpu import CpuIntegrator
+from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
+from stream.ingest.integrate.cuda.card import Card
+from stream.ingest.integrate.cuda.gather import Gather
+from stream.ingest.integrate.cuda.launch import Sums, Tables
+from stream.ingest.integrate.device import flat_pixels, largest_valid
+from stream.ingest.integrate.geometry import Mask
+from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
+
+BATCH = 16
+"""Frames that go to the card together at most."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CudaIntegrator:
+    """Integrates on a card with the bins and integer weights of `cpu`, to the same bits; for many threads at once.
+
+    layout
+        that of `cpu`.
+    """
+
+    cpu: CpuIntegrator
+    layout: WholePixels
+    card: Card
+    tables: Tables
+    _gather: Gather[tuple[EncodedArray, Places], Pattern | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make batches of what the threads ask for."""
+        object.__setattr__(self, "_gather", Gather(self._batch, self.card.streams, BATCH))
+
+    @classmethod
+    def create(cls, cpu: CpuIntegrator, card: Card) -> Self:
+        """Send bins and weights to the card.
+
+        Raises
+        ------
+        ConfigError
+            for a layout that the kernels do not know.
+        """
+        layout = cpu.layout
+        if not isinstance(layout, WholePixels):
+            raise ConfigError("integration.backend is 'cuda': it knows integration.method no without a filter only")
+        return cls(cpu, layout, card, Tables(card, layout.bins, layout.weights, layout.axis.bins))
+
+    @property
+    def axis(self) -> RadialAxis:
+        """See `CpuIntegrator`."""
+        return self.cpu.axis
+
+    def for_series(self, mask: Mask | None, saturation: int | None) -> Self:
+        """See `Integrate`."""
+        cpu = self.cpu.for_series(mask, saturation)
+        return replace(self, cpu=cpu) if mask is None else self.create(cpu, self.card)
+
+    def __call__(self, image: npt.NDArray[Any]) -> Pattern:
+        """Integrate one (rows, columns) image that is not compressed.
+
+        Raises
+        ------
+        MessageError
+            for another shape or dtype.
+        """
+        pixels = flat_pixels(self.cpu, image).reshape(1, -1)
+        with self.card.stream():
+            (pattern,) = self._patterns(self.tables.integrate(pixels, largest_valid(self.cpu, pixels.dtype)))
+        return pattern
+
+    def encoded(self, array: EncodedArray) -> Pattern:
+        """Integrate one image as it was sent.
+
+        What the kernels refuse, another compression or a damaged blob, the host decodes: it names the reason.
+
+        Raises
+        ------
+        MessageError
+            as `decompress`, and for another shape or dtype.
+        """
+        places = find_blocks(array) if tuple(array.shape) == self.cpu.shape else None
+        pattern = None if places is None else self._gather((array, places))
+        return self(decompress(array)) if pattern is None else pattern
+
+    def warm_up(self) -> None:
+        """Run every kernel once, so that no frame waits for it."""
+        for dtype in DTYPES:
+            self(np.zeros(self.cpu.shape, dtype=dtype))
+
+    def _batch(self, items: Sequence[tuple[EncodedArray, Places]]) -> list[Pattern | None]:
+        """Patterns of frames, None where a blob is damaged; those of one dtype go together."""
+        patterns: list[Pattern | None] = [None] * len(items)
+        for dtype in {array.dtype for array, _ in items}:
+            numbers = [n for n, (array, _) in enumerate(items) if array.dtype == dtype]
+            arrays, places = zip(*(items[n] for n in numbers), strict=True)
+            with self.card.stream():
+                sums, damaged = self.tables.reduce(arrays, places, largest_valid(self.cpu, dtype))
+            for n, pattern, bad in zip(numbers, self._patterns(sums), damaged, strict=True):
+                patterns[n] = None if bad else pattern
+        return patterns
+
+    def _patterns(self, sums: Sums) -> list[Pattern]:
+        counts = sums[0].astype(np.float32)
+        norms = ((self.layout.norms[:-1] - sums[1]) / UNIT_WEIGHT).astype(np.float32)
+        return [Pattern(sums=count, norms=norm, variances=count) for count, norm in zip(counts, norms, strict=True)]
