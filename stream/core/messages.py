@@ -142,10 +142,14 @@ class Pattern:
 
 
 class Integrate(Protocol):
-    """The integration seam: decoded pixels in, pattern out; CPU, OpenCL and CUDA stand behind it."""
+    """The integration seam: pixels in, pattern out; CPU, OpenCL and CUDA stand behind it."""
 
     def __call__(self, image: npt.NDArray[Any]) -> Pattern:
         """Integrate one (rows, columns) image of unsigned integers."""
+        ...
+
+    def encoded(self, array: EncodedArray) -> Pattern:
+        """Integrate one image as it was sent; decompressed where the integration is done."""
         ...
 
     def for_series(self, mask: npt.NDArray[np.bool_] | None, saturation: int | None) -> Integrate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,14 @@ class Preview:
     _due: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def offer(self, frame: int, image: npt.NDArray[Any]) -> None:
-        """Write `image` when the last one is older than a second; reduced by the maximum of each block."""
+    def offer(self, frame: int, image: Callable[[], npt.NDArray[Any]]) -> None:
+        """Write the image when the last one is older than a second; reduced by the maximum of each block."""
         with self._lock:
             now = time.monotonic()
             if now < self._due:
                 return
             self._due = now + EVERY
-        arrays = reduce_frame(image, self.mask)
+        arrays = reduce_frame(image(), self.mask)
         replace_file(self.path, lambda file: np.savez(file, frame=frame, **arrays))
 
 

@@ -22,6 +22,7 @@ from stream.ingest.books import Books
 from stream.ingest.checks import Expected
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
+from stream.ingest.integrate.backend import open_backend
 from stream.ingest.join import Join
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
@@ -90,7 +91,8 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
     files = fingerprints(config, before.get("files", {}))
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
-    integrate = CpuIntegrator.create(geometry, config.integration, mask)
+    cpu = CpuIntegrator.create(geometry, config.integration, mask)
+    integrate = open_backend(config.integration.backend, cpu)
     integrate.warm_up()
     scan, detector = config.scan, config.detector
     grid = ScanGrid.from_config(scan)
@@ -121,7 +123,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         started=before.get("started", time.time()),
         files=files,
         axis=integrate.axis.as_dict(),
-        background=None if background is None else load_background(background, integrate).tolist(),
+        background=None if background is None else load_background(background, cpu).tolist(),
     )
     resume(ingest, sent_again=not live)
     return ingest

@@ -103,9 +103,9 @@ class Reduction:
         self._pool.shutdown()
 
     def _reduce(self, integrate: Integrate, array: EncodedArray, row: FrameRow) -> Frame:
-        image = decompress(array)
-        self.preview.offer(row.frame, image)
-        return row, integrate(image)
+        pattern = integrate.encoded(array)
+        self.preview.offer(row.frame, lambda: decompress(array))
+        return row, pattern
 
 
 def rejected(error: MessageError) -> Future[Frame]:

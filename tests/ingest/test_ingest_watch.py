@@ -132,7 +132,7 @@ def test_a_sender_that_has_to_wait_is_said_to(tmp_path: Path, monkeypatch: pytes
         time.sleep(0.05)
         return decompress(array)
 
-    monkeypatch.setattr("stream.ingest.reduction.decompress", slow)
+    monkeypatch.setattr("stream.ingest.integrate.cpu.decompress", slow)
     bench.ingest.clock = time.monotonic
     stop = threading.Event()
     threading.Timer(2.0, stop.set).start()

@@ -48,11 +48,11 @@ def test_a_frame_without_a_valid_pixel_has_no_maximum() -> None:
 def test_a_frame_a_second(tmp_path: Path) -> None:
     preview = Preview(tmp_path / "frame.npz", np.zeros((8, 8), dtype=bool))
     for n in range(5):
-        preview.offer(n, np.full((8, 8), n, dtype=np.uint16))
+        preview.offer(n, lambda n=n: np.full((8, 8), n, dtype=np.uint16))
     with np.load(tmp_path / "frame.npz") as file:
         assert file["frame"] == 0
     preview._due = 0.0
-    preview.offer(9, np.full((8, 8), 9, dtype=np.uint16))
+    preview.offer(9, lambda: np.full((8, 8), 9, dtype=np.uint16))
     with np.load(tmp_path / "frame.npz") as file:
         assert file["frame"] == 9
         assert file["image"].max() == 9

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig
 from stream.core.errors import ConfigError, MessageError, Reject
-from stream.core.messages import Pattern
+from stream.core.messages import EncodedArray, Pattern
+from stream.core.wire import decompress
 from stream.ingest.integrate.geometry import Geometry, Mask
 from stream.ingest.integrate.layout import Layout
 from stream.ingest.integrate.rings import Rings
@@ -95,6 +96,16 @@ class CpuIntegrator:
             raise MessageError(Reject.DTYPE, f"an image of {image.dtype}: uint8, uint16 or uint32 is needed")
         pixels = np.ascontiguousarray(image, dtype=dtype).reshape(-1)
         return self.layout.pattern(pixels, self._limit(dtype))
+
+    def encoded(self, array: EncodedArray) -> Pattern:
+        """Integrate one image as it was sent.
+
+        Raises
+        ------
+        MessageError
+            as `decompress`, and for another shape or dtype.
+        """
+        return self(decompress(array))
 
     def warm_up(self) -> None:
         """Compile for every dtype, so that no frame waits for it."""
