@@ -10,6 +10,7 @@ from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
+from stream.ingest.integrate.backend import open_backend
 from stream.service.keys import configured_key, users_key
 
 PATTERN_BYTES = 12  # sum, norm and variance of a bin
@@ -22,6 +23,8 @@ def check(config: Config) -> Iterator[str]:
     ------
     ConfigError
         naming the key that is wrong.
+    UnavailableError
+        where the device that integration.backend names is not there.
     """
     users_key(config)
     configured_key(config.publish.api_key, "publish.api_key")
@@ -33,6 +36,8 @@ def check(config: Config) -> Iterator[str]:
     rows, columns = geometry.shape
     yield f"detector: {rows} × {columns} pixels, {mask.sum()} masked, wavelength {geometry.wavelength:.5f} Å"
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
+    if config.integration.backend in {"cuda", "opencl"}:
+        open_backend(config.integration.backend, integrate)
     if config.integration.background is not None:
         load_background(config.integration.background, integrate)
     axis = integrate.axis
