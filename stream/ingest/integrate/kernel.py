@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 LANES = 4
 """Accumulators side by side: neighbouring pixels mostly share a bin, and adding to one would wait for the other."""
@@ -47,7 +46,7 @@ def accumulate_shared(image, bins, shares, weights, limit, sums, excluded):  # t
     Parameters
     ----------
     image, bins, shares, weights
-        counts, first bin, share of it (the rest is the next bin's) and weight of each pixel, shape (pixels,).
+        counts, first bin, share s of it (the rest is the next bin's) and weight of each pixel, shape (pixels,).
     limit
         the largest valid count.
     sums
@@ -56,7 +55,7 @@ def accumulate_shared(image, bins, shares, weights, limit, sums, excluded):  # t
         float64 (bins + 1, 2), added to: Σ s·weight and Σ (1 − s)·weight of pixels above the limit, or NaN.
     """
     for pixel in range(image.size):
-        count, place, share = image[pixel], bins[pixel], np.float64(shares[pixel])
+        count, place, share = image[pixel], bins[pixel], shares[pixel]
         if count <= limit:
             first = share * count
             second = count - first
@@ -76,7 +75,7 @@ def accumulate_listed(image, pixels, bins, shares, weights, limit, sums, exclude
     Added to are sums, float64 (bins + 1, 2): Σ s·count and Σ s²·count; and excluded, float64 (bins + 1,): Σ s·weight.
     """
     for entry in range(pixels.size):
-        count, place, share = image[pixels[entry]], bins[entry], np.float64(shares[entry])
+        count, place, share = image[pixels[entry]], bins[entry], shares[entry]
         if count <= limit:
             part = share * count
             sums[place, 0] += part

@@ -17,13 +17,12 @@ from stream.core.messages import Pattern
 from stream.ingest.integrate.geometry import Floats, Geometry, Mask
 from stream.ingest.integrate.kernel import accumulate_listed, accumulate_shared
 
-ROUNDING = 1e-5
-"""Of a share: what pyFAI's two single-precision shares of a pixel may lack of 1 to be told by one."""
+ROUNDING = 1e-6
+"""How far from 1 the sum of pyFAI's single-precision shares of a whole pixel may be."""
 
-
-Shared = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]
+Shared = tuple[npt.NDArray[Any], Floats]
 """First bin of each pixel, axis.bins where it has none, and its share of the pixel; the rest is the next bin's."""
-Listed = tuple[npt.NDArray[np.int32], npt.NDArray[Any], npt.NDArray[np.float32]]
+Listed = tuple[npt.NDArray[np.int32], npt.NDArray[Any], Floats]
 """Pixel, bin and share of what does not fit that."""
 
 
@@ -124,17 +123,17 @@ def _pyfai_matrix(geometry: Geometry, integration: IntegrationConfig, mask: Mask
 
 
 def _shares(matrix: csc_array) -> tuple[Shared, Listed]:
-    """The columns of the matrix, as shares of two neighbouring bins where that tells them within single precision."""
+    """The columns of the matrix, as shares of two neighbouring bins where these are the whole pixel."""
     bins, pixels = matrix.shape
     narrow = np.uint16 if bins < 2**16 else np.uint32
     count, start = np.diff(matrix.indptr), matrix.indptr[:-1]
-    padded = np.append(matrix.data, np.zeros(2, dtype=np.float32)).astype(np.float64)
-    places = np.append(matrix.indices, [-1, -1])
+    data = matrix.data.astype(np.float64)
+    padded, places = np.append(data, [0, 0]), np.append(matrix.indices, [-1, -1])
     first, second = padded[start], np.where(count == 2, padded[start + 1], 0)
     neighbours = (count == 1) | ((count == 2) & (places[start + 1] == places[start] + 1))
-    smallest = np.where(count == 2, np.minimum(first, second), first)
-    fits = neighbours & (np.abs(1 - first - second) <= ROUNDING * smallest)
-    shared = np.where(fits, places[start], bins).astype(narrow), np.where(count == 1, 1, first).astype(np.float32)
+    fits = neighbours & (np.abs(1 - first - second) <= ROUNDING) & (first >= 0) & (second >= 0)
+    share = np.where(first < second, first, 1 - second)  # the smaller of the two is the one known in full
     others = np.repeat(~fits, count)
-    listed = np.repeat(np.arange(pixels, dtype=np.int32), count)[others], matrix.indices[others].astype(narrow)
-    return shared, (*listed, matrix.data[others].astype(np.float32))
+    pixel = np.repeat(np.arange(pixels, dtype=np.int32), count)
+    shared = np.where(fits, places[start], bins).astype(narrow), share
+    return shared, (pixel[others], matrix.indices[others].astype(narrow), data[others])
