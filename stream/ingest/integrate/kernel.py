@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numba
-import numpy as np
 
 LANES = 4
 """Accumulators side by side: neighbouring pixels mostly share a bin, and adding to one would wait for the other."""
@@ -41,35 +40,45 @@ def accumulate(image, bins, weights, limit, sums, excluded):  # type: ignore[no-
 
 
 @numba.njit(nogil=True, cache=True)
-def accumulate_split(image, bins, pairs, further, weights, limit, sums, excluded):  # type: ignore[no-untyped-def]
-    """Add one image whose pixels reach several bins.
+def accumulate_shared(image, bins, shares, weights, limit, sums, excluded):  # type: ignore[no-untyped-def]
+    """Add one image whose pixels lie in one bin or in two neighbouring ones.
 
     Parameters
     ----------
-    image, weights
-        counts and weight of each pixel, shape (pixels,).
-    bins, pairs
-        first bin, and the coefficients for it and the next, of each pixel and then of the pixels of `further`,
-        shapes (pixels + further,) and (pixels + further, 2).
-    further
-        pixels that reach more than two bins, once for each further pair, shape (further,).
+    image, bins, shares, weights
+        counts, first bin, share s of it (the rest is the next bin's) and weight of each pixel, shape (pixels,).
     limit
         the largest valid count.
     sums
-        float64 (bins + 1, 4), added to: Σ c·count and Σ c²·count of valid pixels, for the pair's first and second bin.
+        float64 (bins + 1, 3), added to: Σ s·count, Σ (1 − s)·count and Σ s(1 − s)·count of valid pixels.
     excluded
-        float64 (bins + 1, 2), added to: Σ c·weight of pixels above the limit, likewise.
+        float64 (bins + 1, 2), added to: Σ s·weight and Σ (1 − s)·weight of pixels above the limit, or NaN.
     """
-    for entry in range(bins.size):
-        pixel = entry if entry < image.size else further[entry - image.size]
-        count, place = image[pixel], bins[entry]
-        first, second = np.float64(pairs[entry, 0]), np.float64(pairs[entry, 1])
+    for pixel in range(image.size):
+        count, place, share = image[pixel], bins[pixel], shares[pixel]
         if count <= limit:
-            to_first, to_second = first * count, second * count
-            sums[place, 0] += to_first
-            sums[place, 1] += to_second
-            sums[place, 2] += first * to_first
-            sums[place, 3] += second * to_second
+            first = share * count
+            second = count - first
+            sums[place, 0] += first
+            sums[place, 1] += second
+            sums[place, 2] += share * second
         else:
-            excluded[place, 0] += first * weights[pixel]
-            excluded[place, 1] += second * weights[pixel]
+            first = share * weights[pixel]
+            excluded[place, 0] += first
+            excluded[place, 1] += weights[pixel] - first
+
+
+@numba.njit(nogil=True, cache=True)
+def accumulate_listed(image, pixels, bins, shares, weights, limit, sums, excluded):  # type: ignore[no-untyped-def]
+    """Add shares of pixels that lie in more bins, or partly in none: pixel, bin and share of each, shape (shares,).
+
+    Added to are sums, float64 (bins + 1, 2): Σ s·count and Σ s²·count; and excluded, float64 (bins + 1,): Σ s·weight.
+    """
+    for entry in range(pixels.size):
+        count, place, share = image[pixels[entry]], bins[entry], shares[entry]
+        if count <= limit:
+            part = share * count
+            sums[place, 0] += part
+            sums[place, 1] += share * part
+        else:
+            excluded[place] += share * weights[pixels[entry]]

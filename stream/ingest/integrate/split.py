@@ -15,28 +15,33 @@ from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig
 from stream.core.messages import Pattern
 from stream.ingest.integrate.geometry import Floats, Geometry, Mask
-from stream.ingest.integrate.kernel import accumulate_split
+from stream.ingest.integrate.kernel import accumulate_listed, accumulate_shared
+
+ROUNDING = 1e-6
+"""How far from 1 the sum of pyFAI's single-precision shares of a whole pixel may be."""
+
+Shared = tuple[npt.NDArray[Any], Floats]
+"""First bin of each pixel, axis.bins where it has none, and its share of the pixel; the rest is the next bin's."""
+Listed = tuple[npt.NDArray[np.int32], npt.NDArray[Any], Floats]
+"""Pixel, bin and share of what does not fit that."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SplitPixels:
     """The layout of ``method: bbox`` and ``full``.
 
-    A pixel's bins are neighbours, mostly two: its coefficients are kept as pairs for two neighbouring bins, one for
-    each pixel in the image's order, then `further` ones for pixels that cover more.
+    With bins not much narrower than pixels nearly every pixel lies in one bin or in two neighbours, so that one share
+    for each pixel, in the image's order, tells the matrix; the others are listed.
 
-    bins, pairs, further
-        as `accumulate_split` takes them.
     weights
         solid angle × polarisation, float64 (pixels,).
     norms
-        Σ c·weight of each bin, shape (axis.bins,).
+        Σ share·weight of each bin, shape (axis.bins,).
     """
 
     axis: RadialAxis
-    bins: npt.NDArray[np.unsignedinteger[Any]]
-    pairs: npt.NDArray[np.float32]
-    further: npt.NDArray[np.int64]
+    shared: Shared
+    listed: Listed
     weights: Floats
     norms: Floats
 
@@ -44,43 +49,53 @@ class SplitPixels:
     def create(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask) -> Self:
         """Have pyFAI make the matrix; where integration.range is null the pixels that are not masked make the axis."""
         axis, matrix = _pyfai_matrix(geometry, integration, mask)
-        bins, pairs, further = _pairs(matrix)
         weights = geometry.weights(integration.solid_angle, integration.polarization).ravel()
         used = np.isfinite(weights) & (weights > 0)
-        whole = cls(axis, bins, pairs, further, np.where(used, weights, 0), np.zeros(axis.bins))
-        return whole.masked(~used)
+        layout = cls(axis, *_shares(matrix), np.where(used, weights, 0), np.zeros(axis.bins))
+        return layout.masked(~used)
 
     def masked(self, mask: Mask) -> Self:
         """The same bins without the pixels of `mask`, shape (pixels,)."""
-        pairs = np.where(np.concatenate([mask, mask[self.further]])[:, None], np.float32(0), self.pairs)
-        every_one, sums, norms = np.full(mask.size, np.nan), *self._empty()
-        accumulate_split(every_one, self.bins, pairs, self.further, self.weights, np.inf, sums, norms)
-        return replace(self, pairs=pairs, norms=_fold(norms))
+        bins, shares = self.shared
+        kept = ~mask[self.listed[0]]
+        pixels, places, parts = self.listed
+        shared = np.where(mask, self.axis.bins, bins).astype(bins.dtype), shares
+        left = replace(self, shared=shared, listed=(pixels[kept], places[kept], parts[kept]))
+        _, _, norms = left._accumulate(np.full(mask.size, np.nan), np.inf)
+        return replace(left, norms=norms)
 
     def pattern(self, pixels: npt.NDArray[Any], limit: Any) -> Pattern:
-        """Σ c·counts and Σ c·weights; the Poisson variance of the sum is Σ c²·counts, as pyFAI propagates it.
+        """Σ s·counts and Σ s·weights; the Poisson variance of the sum is Σ s²·counts, as pyFAI propagates it.
 
         A bin that no valid pixel reaches has a norm of exactly 0, since what is left out is added up in the same order
         as the whole; so has the innermost one of "full" where pyFAI gives the pixel that holds the beam's centre a
         negative share of it.
         """
-        sums, excluded = self._empty()
-        accumulate_split(pixels, self.bins, self.pairs, self.further, self.weights, limit, sums, excluded)
-        norms = np.maximum(self.norms - _fold(excluded), 0)
+        sums, variances, excluded = self._accumulate(pixels, limit)
+        norms = np.maximum(self.norms - excluded, 0)
         return Pattern(
-            sums=_fold(sums[:, :2]).astype(np.float32),
-            norms=norms.astype(np.float32),
-            variances=_fold(sums[:, 2:]).astype(np.float32),
+            sums=sums.astype(np.float32), norms=norms.astype(np.float32), variances=variances.astype(np.float32)
         )
 
-    def _empty(self) -> tuple[Floats, Floats]:
-        return np.zeros((self.axis.bins + 1, 4)), np.zeros((self.axis.bins + 1, 2))
+    def _accumulate(self, pixels: npt.NDArray[Any], limit: Any) -> tuple[Floats, Floats, Floats]:
+        """Sums and variances of the valid pixels, and norms of the others, each of shape (bins,)."""
+        rows = self.axis.bins + 1
+        sums, excluded = np.zeros((rows, 3)), np.zeros((rows, 2))
+        more, more_excluded = np.zeros((rows, 2)), np.zeros(rows)
+        accumulate_shared(pixels, *self.shared, self.weights, limit, sums, excluded)
+        accumulate_listed(pixels, *self.listed, self.weights, limit, more, more_excluded)
+        squares = sums[:, :2] - sums[:, 2:]  # s² = s − s(1 − s), and the same of 1 − s
+        return (
+            _fold(sums) + more[:-1, 0],
+            np.maximum(_fold(squares), 0) + more[:-1, 1],
+            _fold(excluded) + more_excluded[:-1],
+        )
 
 
-def _fold(pairs: Floats) -> Floats:
-    """What went to each bin as a pair's first and as the second of the bin before, shape (bins,)."""
-    total = pairs[:-1, 0].copy()
-    total[1:] += pairs[:-2, 1]
+def _fold(columns: Floats) -> Floats:
+    """What went to each bin as a pixel's first, and as the second of the bin before, shape (bins,)."""
+    total = columns[:-1, 0].copy()
+    total[1:] += columns[:-2, 1]
     return total
 
 
@@ -107,20 +122,18 @@ def _pyfai_matrix(geometry: Geometry, integration: IntegrationConfig, mask: Mask
     return axis, csr_array(engine.lut, shape=(integration.bins, mask.size)).tocsc()
 
 
-def _pairs(matrix: csc_array) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Coefficients of each pixel in pairs of neighbouring bins: first bins, pairs, and the pixels of further pairs."""
+def _shares(matrix: csc_array) -> tuple[Shared, Listed]:
+    """The columns of the matrix, as shares of two neighbouring bins where these are the whole pixel."""
     bins, pixels = matrix.shape
-    pixel = np.repeat(np.arange(pixels), np.diff(matrix.indptr))
-    first = np.full(pixels, bins)
-    reached = np.diff(matrix.indptr) > 0
-    first[reached] = matrix.indices[matrix.indptr[:-1][reached]]
-    which, second = np.divmod(matrix.indices - first[pixel], 2)
-    beyond = which > 0
-    keys, entry = np.unique(pixel[beyond] * bins + which[beyond], return_inverse=True)
-    further, number = np.divmod(keys, bins)
-    entries = pixel.copy()
-    entries[beyond] = pixels + entry
-    pairs = np.zeros((pixels + further.size, 2), dtype=np.float32)
-    pairs[entries, second] = matrix.data
     narrow = np.uint16 if bins < 2**16 else np.uint32
-    return np.concatenate([first, first[further] + 2 * number]).astype(narrow), pairs, further
+    count, start = np.diff(matrix.indptr), matrix.indptr[:-1]
+    data = matrix.data.astype(np.float64)
+    padded, places = np.append(data, [0, 0]), np.append(matrix.indices, [-1, -1])
+    first, second = padded[start], np.where(count == 2, padded[start + 1], 0)
+    neighbours = (count == 1) | ((count == 2) & (places[start + 1] == places[start] + 1))
+    fits = neighbours & (np.abs(1 - first - second) <= ROUNDING) & (first >= 0) & (second >= 0)
+    share = np.where(first < second, first, 1 - second)  # the smaller of the two is the one known in full
+    others = np.repeat(~fits, count)
+    pixel = np.repeat(np.arange(pixels, dtype=np.int32), count)
+    shared = np.where(fits, places[start], bins).astype(narrow), share
+    return shared, (pixel[others], matrix.indices[others].astype(narrow), data[others])
