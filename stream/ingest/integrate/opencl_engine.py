@@ -126,9 +126,10 @@ def _matrix(layout: Layout) -> tuple[csr_array, npt.NDArray[np.float32]]:
         rows, shares = layout.bins.astype(np.int64), np.ones(layout.bins.size, np.float32)
         columns, weights = np.arange(rows.size), layout.weights / UNIT_WEIGHT
     elif isinstance(layout, SplitPixels):
-        first, pixels = layout.bins.astype(np.int64), layout.weights.size
-        rows, shares = np.concatenate([first, first + 1]), layout.pairs.T.ravel()
-        columns = np.tile(np.concatenate([np.arange(pixels), layout.further]), 2)
+        (first, share), (pixels, places, parts) = layout.shared, layout.listed
+        every, first = np.arange(first.size), first.astype(np.int64)
+        rows = np.concatenate([first, first + 1, places])
+        shares, columns = np.concatenate([share, 1 - share, parts]), np.concatenate([every, every, pixels])
         weights = layout.weights
     else:
         raise ConfigError("integration.backend is 'opencl': it knows no integration.filter")
