@@ -29,7 +29,7 @@ from stream.ingest.watch import Watch
 from stream.ingest.window import Pending, Window
 
 COMMIT_ROWS = 64
-COMMIT_EVERY = 0.1
+COMMIT_EVERY = 0.02
 HEARTBEAT = 1.0  # seconds between commits while nothing happens
 QUIET = 2.0  # seconds without a message after which a source is let go once the grid is full
 GIVEN_UP = {"finish": "finished", "abort": "aborted"}

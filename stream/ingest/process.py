@@ -26,7 +26,7 @@ from stream.ingest.integrate.backend import open_backend
 from stream.ingest.join import Join
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
-from stream.ingest.preview import Preview
+from stream.ingest.preview import Preview, warm_up
 from stream.ingest.recorder import Recorder
 from stream.ingest.reduction import Reduction
 from stream.ingest.resume import resume
@@ -94,6 +94,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
     cpu = CpuIntegrator.create(geometry, config.integration, mask)
     integrate = open_backend(config.integration.backend, cpu)
     integrate.warm_up()
+    warm_up()
     scan, detector = config.scan, config.detector
     grid = ScanGrid.from_config(scan)
     reduction = Reduction(

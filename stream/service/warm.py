@@ -16,6 +16,7 @@ from stream.analyse.tomograph import Tomograph
 from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config, IntegrationConfig, load_config
 from stream.core.scan import ScanGrid
+from stream.ingest import preview
 from stream.ingest.integrate import CpuIntegrator, Geometry, load_geometry, load_mask
 from stream.service.calibration import write_instrument
 from stream.simulate.command import Setup
@@ -42,6 +43,7 @@ def _chain(folder: Path) -> None:
     geometry = load_geometry(config.detector.geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, load_mask(None, geometry))
     integrate.warm_up()
+    preview.warm_up()
     _other_integrations(config, geometry)
     grid = ScanGrid.from_config(config.scan)
     setup = Setup.from_config(path)
