@@ -56,7 +56,7 @@ def refused(command: Command, code: int, *words: str) -> None:
         ({"detector": {"geometry": "elsewhere.poni"}}, ("detector.geometry", "elsewhere.poni")),
         ({"integration": {"range": [20, 1]}}, ("integration.range", "[20, 1]")),
         ({"scan": {"angles": {"count": 0}}}, ("scan.angles.count", "0")),
-        ({"integration": {"method": "bbox"}}, ("integration", "bbox")),
+        ({"scan": {"mode": "raster"}}, ("scan.mode", "raster")),
     ],
     ids=["unknown key", "missing PONI", "bad range", "bad count", "later version"],
 )
