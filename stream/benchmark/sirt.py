@@ -71,7 +71,7 @@ class Astra:
     """One channel, non-negative, in the field of view."""
 
     def __init__(self, degrees: Any, sinogram: Floats, support: Any) -> None:
-        import astra  # type: ignore[import-untyped]
+        import astra
 
         self.astra = astra
         count = sinogram.shape[1]
