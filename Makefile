@@ -26,7 +26,7 @@ bench: $(STAMPS)/bench ## figures beside their peers'
 	$(BIN)/braggstream benchmark $(BENCH)
 
 soak: $(STAMPS)/dev ## an hour: kills of ingest, back-pressure, then SOAK_KILLS (200) of every process of whole runs
-	KILL_POINTS=200 LOSS_KILLS=20 BACKPRESSURE_SECONDS=600 $(BIN)/pytest -s --timeout 0 \
+	KILL_POINTS=200 LOSS_KILLS=20 BACKPRESSURE_SECONDS=600 $(BIN)/pytest -s --timeout 0 -m "slow or not slow" \
 	  tests/ingest/test_kill_points.py tests/ingest/test_loss_window.py tests/ingest/test_back_pressure.py
 	$(BIN)/pytest -s -m soak --timeout 0 $(TEST)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from helpers.chain import Begin, PlainRun, Sender, Site, Stream, alive, assert_identical, results, until
 
 from stream.core.files import read_json, write_json
@@ -86,6 +87,7 @@ def test_an_incomplete_run_is_reopened_by_the_same_command(site: Site, stream: S
     assert_identical(plain_run.arrays, results(site.folder / "run"))
 
 
+@pytest.mark.slow
 def test_killed_before_the_final_maps_are_in_tiled_the_same_command_brings_them_there(
     site: Site, stream: Stream, plain_run: PlainRun
 ) -> None:

@@ -47,7 +47,9 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, npt.NDArray[Any
     return results(site.folder / "run")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow if "published" in kind else ()) for kind in KINDS]
+)
 def test_another_kind_of_stream_changes_no_bit(site: Site, plain: dict[str, npt.NDArray[Any]], kind: str) -> None:
     changes = dict(KINDS[kind])
     if "monitors" in changes:
@@ -66,6 +68,7 @@ def test_a_second_receiver_is_named_at_the_end(site: Site) -> None:
     assert "only every 2nd frame arrives: another receiver is connected to" in command.err
 
 
+@pytest.mark.slow
 def test_a_scan_with_every_fault_says_what_happened(site: Site, tmp_path: Path) -> None:
     faults = "drop:0.05,duplicate:0.1,truncate:0.05,shuffle:8,delay:0.05,restart:0.5"
     code, command = perform(site, faults, detector={"idle_timeout": 3.0})

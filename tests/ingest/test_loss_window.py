@@ -36,7 +36,12 @@ def frames() -> list[tuple[np.ndarray, bytes]]:
     return [(image, bslz4(image)) for image in images]
 
 
-@pytest.mark.parametrize(("rate", "queue"), [(200, 256), (None, 256), (None, 1)])
+FREE = pytest.mark.slow  # a sender that never rests
+
+
+@pytest.mark.parametrize(
+    ("rate", "queue"), [(200, 256), pytest.param(None, 256, marks=FREE), pytest.param(None, 1, marks=FREE)]
+)
 def test_what_a_killed_ingest_loses_of_a_stream_is_bounded_and_named(
     tmp_path: Path, frames: list[tuple[np.ndarray, bytes]], rate: float | None, queue: int
 ) -> None:
