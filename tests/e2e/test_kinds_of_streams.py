@@ -48,7 +48,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, npt.NDArray[Any
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.slow if "published" in kind else ()) for kind in KINDS]
+    "kind", [pytest.param(kind, marks=() if "stins" in kind else pytest.mark.slow) for kind in KINDS]
 )
 def test_another_kind_of_stream_changes_no_bit(site: Site, plain: dict[str, npt.NDArray[Any]], kind: str) -> None:
     changes = dict(KINDS[kind])

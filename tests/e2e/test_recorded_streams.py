@@ -17,7 +17,7 @@ from stream.core.rundir import RunDirectory
 WAVELENGTH = 1.5498024804150032e-10  # m, as the header says
 
 
-@pytest.mark.parametrize("with_end", [True, False], ids=["end", "no end"])
+@pytest.mark.parametrize("with_end", [pytest.param(True, marks=pytest.mark.slow), False], ids=["end", "no end"])
 def test_recorded_eiger_frames_end_an_incomplete_scan(tmp_path: Path, shared_data: Path, with_end: bool) -> None:
     """9 frames on a grid of 16 points: 9 integrated, the rest missing, maps of what there is."""
     write_poni(tmp_path / "eiger.poni", (1065, 1030), 75e-6, wavelength=WAVELENGTH)

@@ -169,7 +169,7 @@ def delivered(stream: Stream, dice: np.random.Generator) -> list[Message]:
     return [stream.start, *(images[n] for n in order), stream.end]
 
 
-@pytest.mark.parametrize("format", ["dectris-1", "dectris-2"])
+@pytest.mark.parametrize("format", [pytest.param("dectris-1", marks=pytest.mark.slow), "dectris-2"])
 def test_other_protocol_order_and_duplicates_change_no_bit(site: Site, plain_run: PlainRun, format: str) -> None:
     messages = delivered(simulated(site, format), np.random.default_rng(3))
     with Sender(site.endpoint) as sender:

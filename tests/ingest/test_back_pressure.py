@@ -1,6 +1,6 @@
 """Ingest at half the source's rate: PUSH waits and loses nothing, SUB loses what the ledger then names; memory is flat.
 
-BACKPRESSURE_SECONDS (8) of it; `make soak` takes 600.
+BACKPRESSURE_SECONDS (5) of it; `make soak` takes 600.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
 from stream.ingest.reduction import THREADS
 
-SECONDS = float(os.environ.get("BACKPRESSURE_SECONDS", "8"))
+SECONDS = float(os.environ.get("BACKPRESSURE_SECONDS", "5"))
 RATE = 200  # frames/s of the source; ingest takes half of them
 ANGLES = 20
 SIZE = 128
