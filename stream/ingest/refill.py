@@ -47,7 +47,7 @@ def refill(
         found += slot >= 0
         if record and (slot >= 0 or isinstance(event, SeriesStart)):
             ingest.books.record(message.parts, event, message.received or time.time())
-        if found % TOGETHER == 0:
+        if slot >= 0 and found % TOGETHER == 0:
             ingest.commit()
         tick()
     ingest.commit()

@@ -89,13 +89,8 @@ class CpuIntegrator:
         MessageError
             for another shape or dtype.
         """
-        if image.shape != self.shape:
-            raise MessageError(Reject.SHAPE, f"an image of {image.shape} pixels from a detector of {self.shape}")
-        dtype = image.dtype.newbyteorder("=")
-        if dtype not in DTYPES:
-            raise MessageError(Reject.DTYPE, f"an image of {image.dtype}: uint8, uint16 or uint32 is needed")
-        pixels = np.ascontiguousarray(image, dtype=dtype).reshape(-1)
-        return self.layout.pattern(pixels, self._limit(dtype))
+        pixels = self.flat(image)
+        return self.layout.pattern(pixels, pixels.dtype.type(self.largest_valid(pixels.dtype)))
 
     def encoded(self, array: EncodedArray) -> Pattern:
         """Integrate one image as it was sent.
@@ -112,6 +107,22 @@ class CpuIntegrator:
         for dtype in DTYPES:
             self(np.zeros(self.shape, dtype=dtype))
 
-    def _limit(self, dtype: np.dtype[Any]) -> Any:
+    def flat(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The pixels of a (rows, columns) image in native byte order, shape (pixels,).
+
+        Raises
+        ------
+        MessageError
+            for another shape or dtype.
+        """
+        if image.shape != self.shape:
+            raise MessageError(Reject.SHAPE, f"an image of {image.shape} pixels from a detector of {self.shape}")
+        dtype = image.dtype.newbyteorder("=")
+        if dtype not in DTYPES:
+            raise MessageError(Reject.DTYPE, f"an image of {image.dtype}: uint8, uint16 or uint32 is needed")
+        return np.ascontiguousarray(image, dtype=dtype).reshape(-1)
+
+    def largest_valid(self, dtype: np.dtype[Any]) -> int:
+        """The largest valid count: all ones and all ones less 1 are none, nor is what exceeds the saturation."""
         largest = int(np.iinfo(dtype).max) - 2
-        return dtype.type(largest if self.saturation is None else min(largest, self.saturation))
+        return largest if self.saturation is None else min(largest, self.saturation)

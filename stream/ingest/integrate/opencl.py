@@ -14,7 +14,6 @@ from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
 from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
-from stream.ingest.integrate.device import flat_pixels, largest_valid
 from stream.ingest.integrate.geometry import Mask
 from stream.ingest.integrate.images import one_line
 from stream.ingest.integrate.lz4_sound import is_sound
@@ -81,9 +80,9 @@ class OpenclIntegrator:
         MessageError
             for another shape or dtype.
         """
-        pixels = flat_pixels(self.cpu, image)
+        pixels = self.cpu.flat(image)
         with self.engine.lock:
-            self.engine.send(pixels, largest_valid(self.cpu, pixels.dtype))
+            self.engine.send(pixels, self.cpu.largest_valid(pixels.dtype))
             return self.engine.integrate()
 
     def encoded(self, array: EncodedArray) -> Pattern:
@@ -97,7 +96,7 @@ class OpenclIntegrator:
         if not self._taken(array):
             return self(decompress(array))
         with self.engine.lock:
-            self.engine.unpack(array, largest_valid(self.cpu, array.dtype))
+            self.engine.unpack(array, self.cpu.largest_valid(array.dtype))
             return self.engine.integrate()
 
     def warm_up(self) -> None:

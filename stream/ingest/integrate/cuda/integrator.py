@@ -18,7 +18,6 @@ from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cuda.card import Card
 from stream.ingest.integrate.cuda.gather import Gather
 from stream.ingest.integrate.cuda.launch import Sums, Tables
-from stream.ingest.integrate.device import flat_pixels, largest_valid
 from stream.ingest.integrate.geometry import Mask
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
 
@@ -76,9 +75,9 @@ class CudaIntegrator:
         MessageError
             for another shape or dtype.
         """
-        pixels = flat_pixels(self.cpu, image).reshape(1, -1)
+        pixels = self.cpu.flat(image).reshape(1, -1)
         with self.card.stream():
-            (pattern,) = self._patterns(self.tables.integrate(pixels, largest_valid(self.cpu, pixels.dtype)))
+            (pattern,) = self._patterns(self.tables.integrate(pixels, self.cpu.largest_valid(pixels.dtype)))
         return pattern
 
     def encoded(self, array: EncodedArray) -> Pattern:
@@ -107,7 +106,7 @@ class CudaIntegrator:
             numbers = [n for n, (array, _) in enumerate(items) if array.dtype == dtype]
             arrays, places = zip(*(items[n] for n in numbers), strict=True)
             with self.card.stream():
-                sums, damaged = self.tables.reduce(arrays, places, largest_valid(self.cpu, dtype))
+                sums, damaged = self.tables.reduce(arrays, places, self.cpu.largest_valid(dtype))
             for n, pattern, bad in zip(numbers, self._patterns(sums), damaged, strict=True):
                 patterns[n] = None if bad else pattern
         return patterns
