@@ -12,8 +12,9 @@ import numpy.typing as npt
 import structlog
 
 from stream.analyse.classify.model import Classifier, load_classifier
-from stream.analyse.crystal.fit import FitResult, PatternFit
+from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.instrument import load_instrument
+from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
 from stream.analyse.crystal.smooth import Hump
@@ -25,7 +26,6 @@ from stream.core.errors import ConfigError, FitError
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 
-LEAST = 0.1  # of the richest voxels: less of a phase is a trace
 FEWEST_LIVE = 16  # voxels that a live update fits however slow the fit is
 ANGLES = {"alpha", "beta", "gamma"}
 
@@ -100,7 +100,7 @@ class VoxelReader:
             self._start = start
             self._seconds = (time.monotonic() - begun) / len(chosen)
             where = np.flatnonzero(inside)[chosen]
-            for name, values in without_traces(flat_maps(result), self.fit).items():
+            for name, values in flat_maps(result.without_traces()).items():
                 planes[name] = placed(values, where, inside.shape, previous.get(name) if budget is not None else None)
         return planes
 
@@ -218,20 +218,6 @@ def flat_maps(result: FitResult) -> Arrays:
         }
         maps |= {f"{parameter}_{name}": values for parameter, values in phase.cell.items()}
     return maps | {"fit_quality": result.fit_quality}
-
-
-def without_traces(maps: Arrays, fit: PatternFit) -> Arrays:
-    """Mask cell, size and strain where a phase is a trace: SIRT's streaks carry a strong voxel's lines to others.
-
-    A trace is less than LEAST of what the slice's richest voxels (99th percentile) hold of that phase.
-    """
-    for crystal in fit.crystals:
-        amount = maps[f"phase_{crystal.name}"]
-        known = amount[np.isfinite(amount)]
-        trace = ~(amount >= LEAST * np.quantile(known, 0.99)) if known.size else np.ones(amount.shape, dtype=bool)
-        for name in (*crystal.structure.lattice.free, "cell_volume", "size", "strain", "strain_error"):
-            maps[f"{name}_{crystal.name}"] = np.where(trace, np.nan, maps[f"{name}_{crystal.name}"])
-    return maps
 
 
 def placed(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from synthetic import AXIS, hump, instrument, lines
 
-from stream.analyse.crystal.fit import Crystal, Hump, PatternFit, Reason
+from stream.analyse.crystal.fit import Crystal, Hump, PatternFit
+from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.structure import load_structure
 from stream.core.axis import RadialAxis
 from stream.core.errors import FitError

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from enum import IntEnum
+from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -15,7 +14,9 @@ import numpy.typing as npt
 from stream.analyse.crystal import voxel
 from stream.analyse.crystal.instrument import Instrument
 from stream.analyse.crystal.lattice import CELL_NAMES, volume_of
+from stream.analyse.crystal.maps import FitResult, PhaseMaps
 from stream.analyse.crystal.model import Crystal, Model, State, build
+from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.start import find_start, first_state, fit_once, with_templates
 from stream.core.axis import RadialAxis
@@ -24,45 +25,6 @@ from stream.core.errors import FitError
 Floats = npt.NDArray[np.float64]
 Profile = Literal["lorentzian", "gaussian", "fit"]
 _SHARE = {"lorentzian": 1.0, "gaussian": 0.0, "fit": 0.8}
-
-
-class Reason(IntEnum):
-    """Why a voxel has no strain of a phase; OK where it has."""
-
-    OK = voxel.OK
-    NO_SIGNAL = voxel.NO_SIGNAL  # the phase is not there
-    TIED = voxel.TIED  # too little of it: its widths are the main phase's
-    TOO_FEW = voxel.TOO_FEW  # fewer than three usable reflections
-    NO_INSTRUMENT = voxel.NO_INSTRUMENT
-    AT_BOUND = voxel.AT_BOUND
-    NOT_FINITE = voxel.NOT_FINITE  # the voxel has no pattern
-    NOT_CONVERGED = voxel.NOT_CONVERGED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseMaps:
-    """One crystalline phase in n voxels; NaN where masked."""
-
-    scale: Floats  # (n,) s_p
-    amount: Floats  # (n,) s_p V_p²
-    fraction: Floats  # (n,) weight fraction among the crystalline phases
-    cell: dict[str, Floats]  # the free cell parameters: a, b, c in Å, angles in degrees
-    cell_volume: Floats  # (n,) Å³
-    strain: Floats  # (n,) ε = Δd/d
-    strain_error: Floats  # (n,) 1σ, everything else marginalised, the instrument's uncertainty included
-    size: Floats  # (n,) nm
-    reason: npt.NDArray[np.int8]  # (n,) `Reason`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitResult:
-    """What the fit says about n voxels."""
-
-    phases: dict[str, PhaseMaps]
-    humps: dict[str, Floats]  # (n,) area of each amorphous phase, intensity times the axis' unit
-    fit_quality: Floats  # (n,) reduced chi square
-    extrapolated: bool  # lines lie outside those the instrument was measured with; the caller warns
-    curve: npt.NDArray[np.float32] | None  # (n, bins) the fitted patterns, if asked for
 
 
 class PatternFit:

@@ -12,14 +12,18 @@ from stream.analyse.crystal.columns import add_scaled, weighted_dot
 from stream.analyse.crystal.detect import DETECTED, FIXED, FREE, detect, roles
 from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal
+from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.refine import TEXTURE, Layout, Trial, hessian, lay_out, refine
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# Reason codes; `fit.Reason` names them.
-OK, NO_SIGNAL, TIED, TOO_FEW, NO_INSTRUMENT, AT_BOUND, NOT_FINITE, NOT_CONVERGED = range(8)
+# the kernels know numbers
+OK, NO_SIGNAL, TIED, TOO_FEW = int(Reason.OK), int(Reason.NO_SIGNAL), int(Reason.TIED), int(Reason.TOO_FEW)
+AT_BOUND, NOT_FINITE, NOT_CONVERGED = int(Reason.AT_BOUND), int(Reason.NOT_FINITE), int(Reason.NOT_CONVERGED)
+POOR_FIT = int(Reason.POOR_FIT)
 
+POOR = 0.25  # of the lines' power: what is left of the pattern is half as strong as what was found in it
 USABLE = 3.0  # a reflection is usable if its intensity exceeds so many standard deviations
 LEAST_REFLECTIONS = 3
 LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
@@ -101,6 +105,7 @@ def _report(
     factor, norm = np.zeros(joint.shape), np.zeros(used.size)
     cholesky(joint, used, factor, norm)
     variance = inverse_diagonal(factor, norm) * max(chi2, 1.0)
+    poor = _left_over(weight, layout, t) > POOR
     for p in range(layout.mode.size):
         place = layout.place[p]
         table[p, :6] = t.metric[p]
@@ -119,12 +124,24 @@ def _report(
         stuck = t.theta[strain] >= layout.high[strain] or t.theta[breadth] >= layout.high[breadth]
         if not converged:
             table[p, REASON] = NOT_CONVERGED
+        elif poor:
+            table[p, REASON] = POOR_FIT
         elif _usable(weight, m, layout, t, chi2, p) < LEAST_REFLECTIONS:
             table[p, REASON] = TOO_FEW
         elif at_bound or stuck or not table[p, STRAIN_ERROR] > 0:
             table[p, REASON] = AT_BOUND
         else:
             table[p, REASON] = OK
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _left_over(weight: Floats, layout: Layout, t: Trial) -> float:
+    """Power (weighted sum of squares) of the residual beyond the noise, in that of the fitted lines."""
+    lines = np.zeros(weight.size)
+    for c in range(layout.span[layout.mode.size - 1, 1]):
+        add_scaled(lines, t.x[c], t.columns[c])
+    excess = weighted_dot(t.residual, t.residual, weight) - np.sum(weight > 0)
+    return float(excess) / max(float(weighted_dot(lines, lines, weight)), 1e-300)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
