@@ -108,13 +108,14 @@ class PatternFit:
         tables = np.empty((n, phases, voxel.WIDTH))
         smooth = np.empty((n, model.smooth.shape[0]))
         curves = np.empty((n, self.axis.bins if curve else 0))
+        lines = np.empty((n, model.intensity.size))
         quality = np.empty(n)
-        work = partial(_fit_some, patterns, variances, model, tables, smooth, curves, quality)
+        work = partial(_fit_some, patterns, variances, model, tables, smooth, curves, lines, quality)
         chunks = [slice(k, k + 16) for k in range(0, n, 16)]
         with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
             list(pool.map(work, chunks))
         return FitResult(
-            phases=self._maps(tables, state),
+            phases=self._maps(tables, lines, model, state),
             humps={hump.name: smooth[:, k] for k, hump in enumerate(self.humps)},
             fit_quality=quality,
             extrapolated=self._extrapolated(model),
@@ -151,8 +152,8 @@ class PatternFit:
             lines[crystal.name] = two_theta[(two_theta > low) & (two_theta < high)]
         return lines
 
-    def _maps(self, tables: Floats, state: State) -> dict[str, PhaseMaps]:
-        """One `PhaseMaps` a phase from the kernels' tables (n, phases, WIDTH)."""
+    def _maps(self, tables: Floats, lines: Floats, model: Model, state: State) -> dict[str, PhaseMaps]:
+        """One `PhaseMaps` a phase from the kernels' tables (n, phases, WIDTH) and lines (n, reflections)."""
         reasons = tables[:, :, voxel.REASON].astype(np.int8)
         scale = tables[:, :, voxel.SCALE]
         cells = [self._cells(tables[:, p, :6], state.metric[p], p) for p in range(len(self.crystals))]
@@ -172,6 +173,7 @@ class PatternFit:
             size = self.shape_factor * self.axis.wavelength / (10 * table[:, voxel.BREADTH])
             error = np.hypot(table[:, voxel.STRAIN_ERROR], state.systematic[p])
             free = crystal.structure.lattice.free
+            own = slice(model.first[p], model.first[p + 1])
             maps[crystal.name] = PhaseMaps(
                 scale=scale[:, p],
                 amount=scale[:, p] * volumes[:, p] ** 2,
@@ -181,6 +183,8 @@ class PatternFit:
                 strain=np.where(good, table[:, voxel.STRAIN], np.nan),
                 strain_error=np.where(good, error, np.nan),
                 size=np.where(resolved, size, np.nan),
+                lines=lines[:, own],
+                rows=model.rows[own, : len(free)],
                 reason=reason,
             )
         return maps
@@ -200,6 +204,7 @@ def _fit_some(
     tables: Floats,
     smooth: Floats,
     curves: Floats,
+    lines: Floats,
     quality: Floats,
     chunk: slice,
 ) -> None:
@@ -209,4 +214,4 @@ def _fit_some(
         usable = np.isfinite(y) & np.isfinite(variance) & (variance > 0)
         weight = np.divide(1.0, variance, out=np.zeros_like(y), where=usable)
         y[~usable] = 0.0
-        quality[k] = voxel.fit_voxel(y, weight, model, tables[k], smooth[k], curves[k])
+        quality[k] = voxel.fit_voxel(y, weight, model, tables[k], smooth[k], curves[k], lines[k])

@@ -27,6 +27,8 @@ class PhaseMaps:
     strain: Floats  # (n,) ε = Δd/d
     strain_error: Floats  # (n,) 1σ, everything else marginalised, the instrument's uncertainty included
     size: Floats  # (n,) nm
+    lines: Floats  # (n, reflections) area of each line, NaN where its intensity is tied to the structure
+    rows: Floats  # (reflections, free cell parameters): which lines these are, as `Lattice.rows` tells them
     reason: npt.NDArray[np.int8]  # (n,) `Reason`
 
     def without_traces(self) -> Self:

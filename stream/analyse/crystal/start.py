@@ -100,7 +100,7 @@ def find_start(y: Floats, weight: Floats, state: State, main: int, make: Builder
 def fit_once(y: Floats, weight: Floats, m: Model) -> tuple[Floats, float]:
     """Table and reduced chi square of one pattern."""
     table = np.empty((m.volume.size, WIDTH))
-    chi2 = fit_voxel(y, weight, m, table, np.empty(m.smooth.shape[0]), np.empty(0))
+    chi2 = fit_voxel(y, weight, m, table, np.empty(m.smooth.shape[0]), np.empty(0), np.empty(0))
     return table, float(chi2)
 
 

@@ -33,7 +33,9 @@ SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON, WIDTH = 
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def fit_voxel(y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats, curve: Floats) -> float:
+def fit_voxel(
+    y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats, curve: Floats, lines: Floats
+) -> float:
     """Fit one pattern; returns its reduced chi square, NaN where there is none.
 
     Parameters
@@ -42,12 +44,14 @@ def fit_voxel(y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats
     table : (phases, WIDTH), written: metric and the columns named above.
     smooth : (humps + background terms,), written: coefficients.
     curve : (bins,) or empty, written: the fitted pattern.
+    lines : (reflections,) or empty, written: the area of each where its phase's intensities are free.
     """
     phases = m.volume.size
     table[:] = np.nan
     smooth[:] = np.nan
     table[:, REASON] = NOT_FINITE
     curve[:] = np.nan
+    lines[:] = np.nan
     if np.sum(weight > 0) < LEAST_BINS * weight.size:
         return np.nan
     scale, significance = np.zeros(phases), np.zeros(phases)
@@ -66,12 +70,23 @@ def fit_voxel(y: Floats, weight: Floats, m: Model, table: Floats, smooth: Floats
     best, converged = refine(y, weight, m, layout, metric)
     count = int(np.sum(best.passive[: best.columns.shape[0]])) + best.theta.size
     chi2 = float(weighted_dot(best.residual, best.residual, weight)) / max(int(np.sum(weight > 0)) - count, 1)
-    lines = best.columns.shape[0] - smooth.size
-    smooth[:] = best.x[lines : lines + smooth.size]
+    first = best.columns.shape[0] - smooth.size
+    smooth[:] = best.x[first : first + smooth.size]
     if curve.size:
         curve[:] = y - best.residual
+    if lines.size:
+        _free_lines(m, layout, best, lines)
     _report(y, weight, m, layout, best, chi2, moving, converged, table)
     return float(chi2)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _free_lines(m: Model, layout: Layout, t: Trial, lines: Floats) -> None:
+    """The areas of the lines of the phase whose intensities are free; where they are tied they say nothing new."""
+    for p in range(layout.mode.size):
+        if layout.mode[p] == FREE:
+            for r in range(m.first[p], m.first[p + 1]):
+                lines[r] = m.intensity[r] * t.x[layout.column[r]]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -1,0 +1,137 @@
+"""What is told of each particle: size, contact with carbon/binder, strain at its surface and inside, content, cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from stream.analyse.particles import AROUND, Ints, faces
+
+Table = dict[str, npt.NDArray[Any]]
+Floats = npt.NDArray[np.float64]
+
+MOST = 500  # particles that the metadata list
+FEWEST = 5  # particles that a rank correlation needs
+UNITS = {"y": "um", "x": "um", "diameter": "um", "area": "um2"}
+
+
+def particle_table(
+    maps: dict[str, npt.NDArray[Any]],
+    labels: Ints,
+    classes: Sequence[str],
+    step: float,
+    strain_phase: str,
+    crystals: Sequence[str],
+) -> Table:
+    """One column a quantity, one row a particle in the order of `labels`.
+
+    Parameters
+    ----------
+    maps
+        by name, (slice, y, x).
+    labels
+        from `find_particles`.
+    step
+        a voxel's edge in µm.
+
+    Notes
+    -----
+    diameter is that of the circle of the same area. A surface voxel has a face on which the particle ends; contact
+    is the share of these faces with a voxel of carbon/binder behind them: geometry, where the voxel's class tells
+    its content. Strains are means weighted with 1/error²; the error of a mean is scaled by the root of its reduced
+    chi square where that exceeds 1.
+    """
+    count = int(labels.max(initial=-1)) + 1
+    inside = labels >= 0
+    owner = labels[inside]
+    surface, contact = outline(labels, maps["class_index"], list(classes).index(AROUND), count)
+    s, y, x = (np.bincount(owner, axis, count) / np.bincount(owner, minlength=count) for axis in np.nonzero(inside))
+    middle = (labels.shape[-1] - 1) / 2
+    voxels = np.bincount(owner, minlength=count)
+    on_surface = np.bincount(labels[surface], minlength=count)
+    table: Table = {
+        "index": np.arange(count),
+        "slice": np.rint(s).astype(np.int64),
+        "y": (y - middle) * step,
+        "x": (x - middle) * step,
+        "diameter": 2 * np.sqrt(voxels / np.pi) * abs(step),
+        "area": voxels * step**2,
+        "surface_voxels": on_surface,
+        "interior_voxels": voxels - on_surface,
+        "contact": contact,
+    }
+    strain, error = maps[f"strain_{strain_phase}"], maps[f"strain_error_{strain_phase}"]
+    for name, where in (("", inside), ("_surface", surface), ("_interior", inside & ~surface)):
+        table[f"strain{name}"], table[f"strain_error{name}"] = weighted(strain, error, labels, where, count)
+    means = [f"fraction_{name}" for name in crystals]
+    means += [f"{edge}_{strain_phase}" for edge in "abc"] + [f"cell_volume_{strain_phase}"]
+    table |= {name: mean(maps[name], labels, count) for name in means if name in maps}
+    return table
+
+
+def outline(labels: Ints, class_index: npt.NDArray[np.int8], around: int, count: int) -> tuple[Any, Floats]:
+    """Which voxels are surface, (slice, y, x), and each particle's contact: the share of its faces at `around`."""
+    surface = np.zeros(labels.shape, dtype=bool)
+    ends, touching = np.zeros(count), np.zeros(count)
+    carbon = np.append(class_index.ravel() == around, False)  # the last one stands for what lies beyond the plane
+    for outside, behind in faces(labels):
+        surface |= outside
+        ends += np.bincount(labels[outside], minlength=count)
+        touching += np.bincount(labels[outside], carbon[behind[outside]], count)
+    return surface, touching / np.maximum(ends, 1)
+
+
+def weighted(
+    values: npt.NDArray[Any], errors: npt.NDArray[Any], labels: Ints, where: npt.NDArray[np.bool_], count: int
+) -> tuple[Floats, Floats]:
+    """Weighted mean of each particle's voxels `where`, and its error; NaN for a particle without any."""
+    known = where & np.isfinite(values) & (errors > 0)
+    owner, weight = labels[known], 1 / errors[known].astype(np.float64) ** 2
+    value = values[known].astype(np.float64)
+    total = np.bincount(owner, weight, count)
+    average = _ratio(np.bincount(owner, weight * value, count), total)
+    chi2 = np.bincount(owner, weight * (value - average[owner]) ** 2, count)
+    scatter = chi2 / np.maximum(np.bincount(owner, minlength=count) - 1, 1)
+    return average, np.sqrt(_ratio(np.maximum(scatter, 1), total))
+
+
+def mean(values: npt.NDArray[Any], labels: Ints, count: int) -> Floats:
+    """Mean of each particle's voxels that have a value."""
+    known = (labels >= 0) & np.isfinite(values)
+    return _ratio(np.bincount(labels[known], values[known], count), np.bincount(labels[known], minlength=count))
+
+
+def _ratio(top: npt.NDArray[Any], bottom: npt.NDArray[Any]) -> Floats:
+    return np.asarray(np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0))
+
+
+def largest(table: Table) -> list[dict[str, Any]]:
+    """The largest particles as the metadata list them: plain numbers, None for NaN."""
+    columns = {name: values[:MOST].tolist() for name, values in table.items()}
+    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    return [{name: _plain(value) for name, value in row.items()} for row in rows]
+
+
+def _plain(value: float | int) -> float | int | None:
+    if isinstance(value, int):
+        return value
+    return float(f"{value:.7g}") if np.isfinite(value) else None
+
+
+def correlations(table: Table) -> dict[str, dict[str, Any]]:
+    """Spearman's rank correlation of the particles' strain with their diameter and contact: rho, p, n.
+
+    Left out where fewer than FEWEST particles have a strain, or all share one value, which ranks nothing.
+    """
+    known = np.isfinite(table["strain"])
+    found = {}
+    for name in ("diameter", "contact"):
+        pair = table[name][known], table["strain"][known]
+        if known.sum() >= FEWEST and all(np.ptp(values) > 0 for values in pair):
+            result = spearmanr(*pair)
+            found[name] = {"rho": float(result.statistic), "p": float(result.pvalue), "n": int(known.sum())}
+    return found

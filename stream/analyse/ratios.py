@@ -1,0 +1,81 @@
+"""What battery users read off a layered phase: I003/I104, c/a, and how far 018 and 110 lie apart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.crystal.maps import PhaseMaps
+from stream.analyse.crystal.model import Crystal
+from stream.core.axis import RadialAxis
+
+Floats = npt.NDArray[np.float64]
+Hkl = tuple[int, int, int]
+
+STACKING: tuple[Hkl, Hkl] = ((0, 0, 3), (1, 0, 4))
+DOUBLET: tuple[Hkl, Hkl] = ((0, 1, 8), (1, 1, 0))
+
+
+def ratio_units(crystal: Crystal, axis: RadialAxis) -> dict[str, str]:
+    """The maps that `ratio_maps` makes of a phase, with their units.
+
+    c/a of every hexagonal or trigonal cell; the others where the structure reflects both lines within the axis.
+    """
+    if crystal.structure.lattice.system != "hexagonal":
+        return {}
+    units = {f"c_over_a_{crystal.name}": "1"}
+    if all(_on_axis(crystal, axis, hkl) for hkl in STACKING):
+        units[f"ratio_003_104_{crystal.name}"] = "1"
+    if all(_on_axis(crystal, axis, hkl) for hkl in DOUBLET):
+        units[f"splitting_018_110_{crystal.name}"] = "degree"
+    return units
+
+
+def ratio_maps(crystal: Crystal, axis: RadialAxis, phase: PhaseMaps) -> dict[str, npt.NDArray[Any]]:
+    """Arrays (n,) under the names of the maps, NaN where the phase's cell is not known.
+
+    ratio_003_104 is that of the areas in the pattern, whose Lorentz factor 1/(sin²θ cosθ) differs from that of a
+    laboratory powder diffractometer; it needs free intensities, which only a main phase has. The splitting is
+    2θ(110) - 2θ(018) in degrees of the fitted cell at the scan's wavelength: negative where they have crossed.
+    """
+    name, known = crystal.name, np.isfinite(phase.cell_volume)
+    found = {}
+    for map_name in ratio_units(crystal, axis):
+        if map_name == f"c_over_a_{name}":
+            values = phase.cell["c"] / phase.cell["a"]
+        elif map_name == f"ratio_003_104_{name}":
+            over, under = (_area(crystal, phase, hkl) for hkl in STACKING)
+            values = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
+        else:
+            inner, outer = (_two_theta(crystal, axis, phase, hkl) for hkl in DOUBLET)
+            values = outer - inner
+        found[map_name] = np.where(known, values, np.nan)
+    return found
+
+
+def _on_axis(crystal: Crystal, axis: RadialAxis, hkl: Hkl) -> bool:
+    """Whether the structure reflects hkl, and at an angle that the axis holds."""
+    low, high = axis.two_theta_edges[[0, -1]]
+    d_min, d_max = (axis.wavelength / (2 * np.sin(angle / 2)) for angle in (high, low))
+    structure = crystal.structure
+    rows = structure.lattice.rows(structure.reflections(d_min, d_max).hkl)
+    return bool(_same_line(rows, crystal, hkl).any())
+
+
+def _same_line(rows: Floats, crystal: Crystal, hkl: Hkl) -> npt.NDArray[np.bool_]:
+    """Which of `rows` lie at the d of hkl whatever the cell is."""
+    wanted = crystal.structure.lattice.rows(np.array([hkl], dtype=np.int64))
+    return np.asarray(np.isclose(rows, wanted).all(axis=1))
+
+
+def _area(crystal: Crystal, phase: PhaseMaps, hkl: Hkl) -> Floats:
+    return np.asarray(phase.lines[:, _same_line(phase.rows, crystal, hkl)].sum(axis=1))
+
+
+def _two_theta(crystal: Crystal, axis: RadialAxis, phase: PhaseMaps, hkl: Hkl) -> Floats:
+    """2θ (n,) of a line in degrees; a hexagonal cell has 1/d² = 4/3 (h² + hk + k²)/a² + l²/c²."""
+    h, k, m = hkl
+    inverse = 4 / 3 * (h * h + h * k + k * k) / phase.cell["a"] ** 2 + m * m / phase.cell["c"] ** 2
+    return np.asarray(np.rad2deg(2 * np.arcsin(axis.wavelength / 2 * np.sqrt(inverse))))
