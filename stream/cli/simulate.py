@@ -31,6 +31,8 @@ def simulate(
     rate: Annotated[float, typer.Option(help="Frames a second; 0: as fast as they are taken.")] = 0.0,
     faults: Annotated[str, typer.Option(help=FAULTS)] = "",
     seed: Annotated[int, typer.Option(help="The same seed sends the same bytes.")] = 0,
+    absorption: Annotated[bool, typer.Option(help="The sample absorbs.")] = False,
+    parallax: Annotated[bool, typer.Option(help="The sample's depth along the beam shifts its lines.")] = False,
     truth: Annotated[Path | None, typer.Option(help="Where the ground truth goes (HDF5).")] = None,
     calibrant: Annotated[str | None, typer.Option(help="LaB6, CeO2 or Si: write a line standard's frame.")] = None,
     image: Annotated[Path | None, typer.Option(help="The file for the line standard's frame.")] = None,
@@ -44,7 +46,7 @@ def simulate(
     with shown() as progress:
         sent = perform(
             preset=preset, config=config, endpoint=endpoint, format=format, rate=rate, faults=faults, seed=seed,
-            truth=truth, calibrant=calibrant, image=image, progress=progress,
+            absorption=absorption, parallax=parallax, truth=truth, calibrant=calibrant, image=image, progress=progress,
         )  # fmt: skip
     typer.echo(f"wrote {image}" if calibrant else f"sent {sent} frames")
 

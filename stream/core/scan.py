@@ -20,7 +20,8 @@ class ScanGrid:
     """Slices × angles × positions, and the order in which they are visited.
 
     A slot is the flat index of a grid point in C order of (slice, angle, position), each in the order of the
-    config's list. visit[n] is the slot of frame n; reach is that of `reaches` for each axis.
+    config's list. visit[n] is the slot of frame n; reach is that of `reaches` for each axis. raster says that there is
+    one angle, and that the maps are the slices × positions themselves.
     """
 
     slices: npt.NDArray[np.float64]
@@ -28,6 +29,7 @@ class ScanGrid:
     positions: npt.NDArray[np.float64]
     visit: npt.NDArray[np.int64] = field(repr=False)
     reach: tuple[npt.NDArray[np.float64], ...] = field(repr=False)
+    raster: bool = False
 
     @classmethod
     def from_config(cls, scan: ScanConfig) -> ScanGrid:
@@ -47,7 +49,7 @@ class ScanGrid:
             reaches(angles, scan.angles.step),
             reaches(positions, scan.positions.step),
         )
-        return cls(slices, angles, positions, visit, reach)
+        return cls(slices, angles, positions, visit, reach, scan.mode == "raster")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,6 +65,34 @@ class ScanGrid:
     def step(self) -> float:
         """Signed distance of two positions in µm."""
         return float(self.positions[1] - self.positions[0]) if len(self.positions) > 1 else 1.0
+
+    @property
+    def map_shape(self) -> tuple[int, int, int]:
+        """Shape of a map, (slice, y, x): a picture of count × count voxels for each slice of a tomography.
+
+        A raster is one picture, whose rows are the scan's slices and whose columns are its positions.
+        """
+        slices, _, count = self.shape
+        return (1, slices, count) if self.raster else (slices, count, count)
+
+    @property
+    def map_axes(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Coordinates of a map along (slice, y, x) in µm.
+
+        y and x count from the rotation axis; those of a raster are the motors' own, and its one picture is at 0.
+        """
+        if self.raster:
+            return np.zeros(1), self.slices, self.positions
+        middle = np.asarray((np.arange(len(self.positions)) - (len(self.positions) - 1) / 2) * self.step)
+        return self.slices, middle, middle
+
+    @property
+    def field_of_view(self) -> npt.NDArray[np.bool_]:
+        """(y, x) where a map has values: the circle x² + y² ≤ (count·step/2)², all of a raster."""
+        if self.raster:
+            return np.ones(self.map_shape[1:], dtype=bool)
+        _, y, x = self.map_axes
+        return np.asarray(np.hypot(y[:, None], x) <= len(x) * abs(self.step) / 2)
 
     def slot(self, frame: int) -> int | None:
         """Slot of frame `frame` (counted from 0), None beyond the grid."""

@@ -34,6 +34,11 @@ def read_monitor(event: Image, key: str | None) -> float | None:
     return finite(event.real_time if key == "real_time" else _attached(event).get(key))
 
 
+def read_transmission(event: Image, key: str | None) -> float | None:
+    """The beam behind the sample, as `read_monitor`."""
+    return None if key is None else finite(_attached(event).get(key))
+
+
 def read_place(event: Image) -> dict[AxisName, float]:
     """Where the appendix says that a frame lies; NaN for a coordinate that is no number.
 

@@ -23,18 +23,8 @@ import numpy.typing as npt
 import orjson
 
 from stream.core.errors import Reject, StoreError
+from stream.ingest.ledger_schema import create_tables, tells_transmission
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS frames (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, slot INTEGER NOT NULL UNIQUE, number INTEGER NOT NULL, series TEXT NOT NULL,
-  frame INTEGER NOT NULL, monitored INTEGER NOT NULL, monitor REAL, received REAL NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS counts (kind TEXT, reason TEXT, n INTEGER NOT NULL, PRIMARY KEY (kind, reason)) STRICT;
-CREATE TABLE IF NOT EXISTS events (id INTEGER PRIMARY KEY, time REAL NOT NULL, text TEXT NOT NULL) STRICT;
-CREATE TABLE IF NOT EXISTS headers (series TEXT PRIMARY KEY, saturation INTEGER, mask BLOB) STRICT;
-CREATE TABLE IF NOT EXISTS readings (
-  stream INTEGER, number INTEGER, column TEXT, value REAL, PRIMARY KEY (stream, number, column)) STRICT;
-CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-"""
 Mask = npt.NDArray[np.bool_]
 Reading = tuple[int, int, str, float]
 """Stream, number of the frame in the scan, column, value."""
@@ -44,6 +34,7 @@ Reading = tuple[int, int, str, float]
 class FrameRow:
     """One integrated frame; monitor is None where none is configured, NaN where it could not be read.
 
+    transmission is the reading of the beam behind the sample, None and NaN as of the monitor.
     number counts the frames of the scan from 0, as the detector sent them (-1 where only the journal remembers the
     frame); frame is the detector's own number.
     """
@@ -54,6 +45,7 @@ class FrameRow:
     monitor: float | None
     received: float
     number: int = -1
+    transmission: float | None = None
     id: int = 0
 
 
@@ -77,7 +69,7 @@ class Ledger:
             connection = sqlite3.connect(path, isolation_level=None)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
-            connection.executescript(SCHEMA)
+            create_tables(connection)
             ledger = cls(connection)
             rows = connection.execute("SELECT kind, reason, n FROM counts").fetchall()
             ledger.counts.update({(kind, reason): n for kind, reason, n in rows})
@@ -136,10 +128,11 @@ class Ledger:
             cursor.execute("BEGIN IMMEDIATE")
             cursor.executemany("DELETE FROM frames WHERE slot = ?", self._forgotten)
             cursor.executemany(
-                "INSERT INTO frames (slot, number, series, frame, monitored, monitor, received) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO frames "
+                "(slot, number, series, frame, received, monitored, monitor, transmitted, transmission) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (r.slot, r.number, r.series, r.frame, r.monitor is not None, r.monitor, r.received)
+                    (r.slot, r.number, r.series, r.frame, r.received, *_told(r.monitor), *_told(r.transmission))
                     for r in self._rows
                 ],
             )
@@ -195,17 +188,27 @@ class Ledger:
 
 def read_rows(connection: sqlite3.Connection, after: int) -> list[FrameRow]:
     """Rows with an id above `after`, in order."""
+    transmission = "transmitted, transmission" if tells_transmission(connection) else "0, NULL"
     rows = connection.execute(
-        "SELECT id, slot, number, series, frame, monitored, monitor, received FROM frames WHERE id > ? ORDER BY id",
+        f"SELECT id, slot, number, series, frame, received, monitored, monitor, {transmission} "
+        "FROM frames WHERE id > ? ORDER BY id",
         (after,),
     )
     return [
-        FrameRow(id=i, slot=slot, number=n, series=series, frame=frame, monitor=_monitor(told, value), received=at)
-        for i, slot, n, series, frame, told, value, at in rows
-    ]
+        FrameRow(
+            id=i, slot=slot, number=n, series=series, frame=frame, received=at,
+            monitor=_reading(monitored, monitor), transmission=_reading(transmitted, behind),
+        )
+        for i, slot, n, series, frame, at, monitored, monitor, transmitted, behind in rows
+    ]  # fmt: skip
 
 
-def _monitor(told: int, value: float | None) -> float | None:
+def _told(reading: float | None) -> tuple[bool, float | None]:
+    """Whether there is such a reading, and its value."""
+    return reading is not None, reading
+
+
+def _reading(told: int, value: float | None) -> float | None:
     """SQLite keeps a NaN as NULL."""
     return (math.nan if value is None else value) if told else None
 

@@ -14,7 +14,7 @@ from stream.core.errors import MessageError, Reject
 from stream.core.messages import EncodedArray, Image, Integrate, Pattern, SeriesStart
 from stream.core.scan import ScanGrid
 from stream.core.wire.compression import decompress
-from stream.ingest.checks import Expected, choose_channel, read_monitor, read_place
+from stream.ingest.checks import Expected, choose_channel, read_monitor, read_place, read_transmission
 from stream.ingest.ledger import FrameRow, Mask
 from stream.ingest.preview import Preview
 
@@ -75,10 +75,11 @@ class Reduction:
             self.expected.check(array)
         except MessageError as error:
             return rejected(error)
-        monitor = read_monitor(event, self.detector.monitor)
         row = FrameRow(
-            slot=slot, number=number, series=event.series, frame=event.frame, monitor=monitor, received=received
-        )
+            slot=slot, number=number, series=event.series, frame=event.frame, received=received,
+            monitor=read_monitor(event, self.detector.monitor),
+            transmission=read_transmission(event, self.detector.transmission),
+        )  # fmt: skip
         return self._pool.submit(self._reduce, self._integrate, array, row)
 
     def slot(self, event: Image, number: int) -> int:

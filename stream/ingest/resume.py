@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
 
     Rows without an intact slot are taken back, and filled from the recording where it has their frames; recorded
     messages whose fate was open are taken; what then only the journal knows (of a run without recording) is booked,
-    unless the source sends it again.
+    unless the source sends it again. The journal does not hold the beam behind the sample: such a ray weighs nothing.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
         ingest.commit_when_due()
     ingest.settle()
     for slot in [] if sent_again else sorted(intact.keys() - ingest.books.taken):
-        ledger.add(intact[slot] if ingest.monitored else replace(intact[slot], monitor=None))
+        row = intact[slot] if ingest.monitored else replace(intact[slot], monitor=None)
+        ledger.add(row if ingest.reduction.detector.transmission is None else replace(row, transmission=math.nan))
         ingest.books.taken.add(slot)
         ingest.received += 1
     if "phase" in state:

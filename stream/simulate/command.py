@@ -42,6 +42,7 @@ class Setup:
     plan: SeriesPlan
     monitors: Sequence[MonitorStream] = ()
     attach_reading: bool = True
+    transmission: str | None = None
     publish: bool = False
     connect: bool = False
 
@@ -64,6 +65,7 @@ class Setup:
             plan=SeriesPlan.from_config(config),
             monitors=config.monitors,
             attach_reading=config.detector.monitor is not None or all(s.key is None for s in config.monitors),
+            transmission=config.detector.transmission,
             publish=config.detector.socket == "sub",
             connect=config.detector.bind,
         )
@@ -93,6 +95,8 @@ def simulate(
     faults: str = "",
     seed: int = 0,
     dose: float = DOSE,
+    absorption: bool = False,
+    parallax: bool = False,
     truth: Path | None = None,
     calibrant: str | None = None,
     image: Path | None = None,
@@ -106,8 +110,8 @@ def simulate(
     preset
         The sample; it is scaled to the field of view.
     config
-        A run's config: scan grid, series, geometry, polarisation, monitors and (unless given here) endpoint and
-        format are its own. Without it, the demonstration's.
+        A run's config: scan grid (a raster's is of a thin sample), series, geometry, polarisation, monitors and (unless
+        given here) endpoint and format are its own. Without it, the demonstration's.
     rate
         Frames per second; None or 0 is as fast as they are taken.
     faults
@@ -116,6 +120,10 @@ def simulate(
         The same seed gives the same bytes.
     dose
         Mean counts per pixel and frame.
+    absorption
+        Whether the sample absorbs; the config's detector.transmission is attached either way.
+    parallax
+        Whether each part of the sample sees the detector from where it is.
     truth
         Where the ground truth goes (HDF5), before the first frame is sent.
     calibrant, image
@@ -151,6 +159,9 @@ def simulate(
         polarization=setup.polarization,
         center=setup.center,
         dump=wrong.dump,
+        absorption=absorption,
+        parallax=parallax,
+        transmission=setup.transmission,
     )
     if truth is not None:
         write_truth(scan, truth)

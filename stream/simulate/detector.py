@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numba
@@ -48,7 +49,7 @@ class Detector:
 
     def __init__(self, integrator: AzimuthalIntegrator, polarization: float, seed: int) -> None:
         shape = tuple(int(n) for n in integrator.detector.shape)
-        self.integrator = integrator
+        self.integrator, self.polarization, self.seed = integrator, polarization, seed
         self.shape = (shape[0], shape[1])
         self.wavelength = float(integrator.wavelength) * 1e10
         self.pixel_mask = make_pixel_mask(integrator.detector, self.shape, seed)
@@ -62,6 +63,25 @@ class Detector:
             (corner[..., 2] + corner[..., 3] - corner[..., 0] - corner[..., 1]) / 2,
         )
         self.grid = TwoThetaGrid(GRID_STEP, int(np.ceil((self._center.max() + MARGIN) / GRID_STEP)), self.wavelength)
+
+    def seen_from(self, depth: float) -> Detector:
+        """The same pixels as a point of the sample `depth` µm downstream of the axis sees them.
+
+        In pyFAI's frame a pixel is at R (d1 − poni1, d2 − poni2, dist), with the beam along the third axis; a source
+        that moves by z along it moves the PONI by z R⁻¹ e₃, and dist the other way.
+        """
+        along = np.linalg.inv(self.integrator.rotation_matrix())[:, 2] * depth * 1e-6
+        moved = copy(self.integrator)
+        moved.reset()
+        moved.set_param(
+            [
+                self.integrator.dist - along[2],
+                self.integrator.poni1 + along[0],
+                self.integrator.poni2 + along[1],
+                *self.integrator.param[3:6],
+            ]
+        )
+        return Detector(moved, self.polarization, self.seed)
 
     def images(self, patterns: Floats) -> npt.NDArray[np.float32]:
         """Mean response of each pixel to patterns of shape (K, grid.size): (K, rows · columns).

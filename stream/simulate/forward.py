@@ -36,9 +36,26 @@ def path_lengths(
     width
         of the beam, in µm; its profile is a box.
     """
+    return np.asarray(zone_lengths(labels, materials, step, angle, positions, width, 1)[:, 0])
+
+
+def zone_lengths(
+    labels: npt.NDArray[np.uint8],
+    materials: int,
+    step: float,
+    angle: float,
+    positions: npt.NDArray[np.float64],
+    width: float,
+    zones: int,
+) -> npt.NDArray[np.float64]:
+    """The same by zone along the beam, shape (positions, zones, materials).
+
+    The zones divide the diagonal of `labels` into equal stretches, the most upstream one first: the beam runs towards
+    growing y cos ω − x sin ω.
+    """
     rays = max(1, round(SAMPLES * width / step))
     offsets = ((np.arange(rays) + 0.5) / rays - 0.5) * width
-    lengths = np.zeros((len(positions), materials))
+    lengths = np.zeros((len(positions), zones, materials))
     omega = np.deg2rad(angle)
     _walk(labels, step, np.cos(omega), np.sin(omega), positions, offsets, lengths)
     return lengths
@@ -49,6 +66,7 @@ def _walk(labels, step, cosine, sine, positions, offsets, lengths):  # type: ign
     rows, columns = labels.shape
     half = 0.5 * step * np.hypot(rows, columns)
     count = int(np.ceil(SAMPLES * 2 * half / step))
+    zones = lengths.shape[1]
     stride = 2 * half / count
     for i in range(positions.size):
         for offset in offsets:
@@ -58,5 +76,5 @@ def _walk(labels, step, cosine, sine, positions, offsets, lengths):  # type: ign
                 column = int(np.floor((p * cosine - t * sine) / step + 0.5 * columns))
                 row = int(np.floor((p * sine + t * cosine) / step + 0.5 * rows))
                 if 0 <= row < rows and 0 <= column < columns:
-                    lengths[i, labels[row, column]] += stride
+                    lengths[i, n * zones // count, labels[row, column]] += stride
     lengths /= offsets.size

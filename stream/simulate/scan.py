@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy.typing as npt
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.core.scan import ScanGrid
+from stream.simulate.beam import draw_diode, draw_monitor
 from stream.simulate.detector import Detector
-from stream.simulate.forward import path_lengths
 from stream.simulate.phantom import make_phantom
 from stream.simulate.powder import (
     Lines,
@@ -21,12 +22,13 @@ from stream.simulate.powder import (
     load_lines,
 )
 from stream.simulate.presets import Preset
+from stream.simulate.sample import Capillary, InBeam, ThinSample, field_of
 
 Floats = npt.NDArray[np.float64]
 DOSE = 0.6  # mean counts per pixel and frame, over the whole scan
 AIR_SHARE = 0.12  # of the counts, from the air
-DRIFT, JITTER, READING = 0.03, 0.002, 0.001  # of the incident intensity: slow, fast; noise of its reading
 STRENGTH_LIMIT = np.deg2rad(20)
+ZONES = 16  # along the beam, where parallax is simulated
 Component = tuple[str, float, float]
 """A phase, its microstrain, its axis factor."""
 
@@ -52,6 +54,12 @@ class VirtualScan:
         Motor position of the rotation axis, µm.
     dump
         Share of the frames that fall into a beam dump.
+    absorption
+        Whether the sample takes from the beam what its phases' attenuation lengths say.
+    parallax
+        Whether each part of the sample sees the detector from where it is, or all of it from the axis.
+    transmission
+        The appendix' key for a reading of the beam behind the sample.
     """
 
     def __init__(
@@ -65,20 +73,31 @@ class VirtualScan:
         polarization: float = 0.99,
         center: float = 0.0,
         dump: float = 0.0,
+        absorption: bool = False,
+        parallax: bool = False,
+        transmission: str | None = None,
     ) -> None:
         self.grid, self.preset, self.seed = grid, preset, seed
         self.step, self.count = abs(grid.step), len(grid.positions)
         self.detector = Detector(integrator, polarization, seed)
         d_min = self.detector.grid.d_min
         self.lines = {name: load_lines(c.structure, d_min) for name, c in preset.crystals.items()}
-        self.phantom = make_phantom(preset, self.densities, self.count, self.step, grid.slices, seed)
-        self._positions = grid.positions - center
-        self._projections: dict[tuple[int, int], Floats] = {}
+        self.absorption, self.transmission_key = absorption, transmission
+        count = math.ceil(field_of(grid) / self.step)
+        heights = np.zeros(1) if grid.raster else grid.slices
+        self.phantom = make_phantom(preset, self.densities, count, self.step, heights, seed)
+        self.sample: InBeam = (
+            ThinSample(self.phantom, grid)
+            if grid.raster
+            else Capillary(self.phantom, grid, center, ZONES if parallax else 1)
+        )
+        self._lengths: dict[tuple[int, int], Floats] = {}
         contents = {(c.phase, c.strain, c.scale) for material in self.phantom.materials for c in material}
         self.components: list[Component] = sorted(contents)
         self._mixing = self._mix()
         self._images = self._scaled_images(dose)
         self.intensity, self.reading = draw_monitor(grid.size, seed, dump)
+        self._diode = draw_diode(grid.size, seed)
 
     @property
     def densities(self) -> dict[str, float]:
@@ -95,15 +114,21 @@ class VirtualScan:
             beyond the grid.
         """
         at, angle, position = self._point(n)
-        amounts = self.intensity[n] * np.append(self.amounts(at, angle)[position], 1.0)
+        beam = self.intensity[n] * self.transmission(at, angle)[position]
+        amounts = beam * np.append(self.amounts(at, angle)[position], 1.0)
         key = int(np.random.SeedSequence([self.seed, n]).generate_state(1, np.uint64)[0])
         return self.detector.expose(self._images, amounts, key), self.appendix(n)
 
     def appendix(self, n: int) -> dict[str, Any]:
-        """What the control system attaches to frame n: reading of the incident intensity, and place (µm, degrees)."""
+        """What the control system attaches to frame n: readings of the beam, and place (µm, degrees)."""
         at, angle, position = self._point(n)
+        behind = {}
+        if self.transmission_key is not None:
+            beam = self.intensity[n] * self.transmission(at, angle)[position]
+            behind[self.transmission_key] = round(float(beam * self._diode[n]), 8)
         return {
             "i0": round(float(self.reading[n]), 6),
+            **behind,
             "slice": float(self.grid.slices[at]),
             "angle": float(self.grid.angles[angle]),
             "position": float(self.grid.positions[position]),
@@ -117,18 +142,34 @@ class VirtualScan:
         return at, angle, position
 
     def amounts(self, at: int, angle: int) -> Floats:
-        """µm of each component on the rays of one projection, shape (positions, components)."""
-        if (at, angle) not in self._projections:
-            lengths = path_lengths(
-                self.phantom.labels[at],
-                len(self.phantom.materials),
-                self.phantom.step,
-                float(self.grid.angles[angle]),
-                self._positions,
-                self.step,
-            )
-            self._projections[at, angle] = lengths @ self._mixing
-        return self._projections[at, angle]
+        """µm of each component (in each zone, where there are some) on the rays of one projection.
+
+        Shape (positions, zones · components).
+        """
+        lengths = self._paths(at, angle) @ self._mixing
+        return lengths.reshape(len(lengths), -1)
+
+    def transmission(self, at: int, angle: int) -> Floats:
+        """exp(−µt) of the rays of one projection, (positions,); 1 where absorption is not simulated.
+
+        What is scattered leaves at small angles, through as much of the sample as the beam itself.
+        """
+        if not self.absorption:
+            return np.ones(len(self.grid.positions))
+        return np.asarray(np.exp(-self._paths(at, angle).sum(axis=1) @ self.attenuation))
+
+    @property
+    def attenuation(self) -> Floats:
+        """µ of each material, 1/µm."""
+        lengths = {name: kind.attenuation for name, kind in self.preset.crystals.items()}
+        lengths |= {name: hump.attenuation for name, hump in self.preset.humps.items()}
+        return np.asarray(self._mixing @ [1 / lengths[phase] for phase, _, _ in self.components])
+
+    def _paths(self, at: int, angle: int) -> Floats:
+        """µm of each material, (positions, zones, materials)."""
+        if (at, angle) not in self._lengths:
+            self._lengths[at, angle] = self.sample.lengths(at, float(self.grid.angles[angle]))
+        return self._lengths[at, angle]
 
     def _mix(self) -> Floats:
         """Volume fraction of each component in each material."""
@@ -139,19 +180,19 @@ class VirtualScan:
         return mixing
 
     def _scaled_images(self, dose: float) -> npt.NDArray[np.float32]:
-        """Image of each component per µm, and of the air, shape (components + 1, pixels).
+        """Image of each component per µm (as each zone sees it), and of the air, the last one.
 
-        Scaled so that the whole scan has `dose` counts per valid pixel and frame on average. The mean path in a
-        material follows from its area: a projection's chords add up to it whatever the angle.
+        Shape (zones · components + 1, pixels); scaled so that the whole scan has `dose` counts per valid pixel and
+        frame on average, before absorption.
         """
-        patterns = [self._pattern(*component) for component in self.components]
-        images = self.detector.images(np.array([*patterns, air_pattern(self.detector.grid)]))
-        points = np.bincount(self.phantom.labels.ravel(), minlength=len(self._mixing)) / self.grid.shape[0]
-        paths = points * self.phantom.step**2 / (self.count * self.step)
-        counts = images.mean(axis=1, dtype=np.float64) / self.detector.valid.mean()
-        images[:-1] *= dose * (1 - AIR_SHARE) / (paths @ self._mixing @ counts[:-1])
-        images[-1] *= dose * AIR_SHARE / counts[-1]
-        return images
+        patterns = np.array([self._pattern(*component) for component in self.components])
+        air = self.detector.images(air_pattern(self.detector.grid)[None])
+        places = [self.detector.seen_from(depth) if depth else self.detector for depth in self.sample.depths]
+        images = np.stack([place.images(patterns) for place in places])
+        counts = images.mean(axis=(0, 2), dtype=np.float64) / self.detector.valid.mean()
+        images *= dose * (1 - AIR_SHARE) / (self.sample.mean_path() @ self._mixing @ counts)
+        air *= dose * AIR_SHARE / (air.mean(dtype=np.float64) / self.detector.valid.mean())
+        return np.concatenate([images.reshape(-1, images.shape[-1]), air])
 
     def _pattern(self, phase: str, strain: float, scale: float) -> Floats:
         grid = self.detector.grid
@@ -169,17 +210,3 @@ class VirtualScan:
         flat = np.ones(lines.d.size)
         pattern = crystal_pattern(lines, self.preset.crystals[name], 0.0, 1.0, flat, grid)
         return float(pattern[grid.centers < STRENGTH_LIMIT].sum() * grid.step)
-
-
-def draw_monitor(frames: int, seed: int, dump: float) -> tuple[Floats, Floats]:
-    """Incident intensity of each frame (about 1), and what the monitor reads of it; shapes (frames,).
-
-    It drifts and jitters; in a dump, one stretch of `dump` · frames, there is none.
-    """
-    rng = np.random.default_rng([seed, 3])
-    phase = 2 * np.pi * (rng.random() + 3 * np.arange(frames) / max(frames, 1))
-    intensity = 1 + DRIFT * np.sin(phase) + JITTER * rng.standard_normal(frames)
-    length = round(dump * frames)
-    start = int(rng.integers(0, max(frames - length, 1)))
-    intensity[start : start + length] = 0.0
-    return intensity, intensity * (1 + READING * rng.standard_normal(frames))

@@ -22,18 +22,19 @@ CLASSES = ("empty", "capillary", "carbon_binder", "particle", "particle_with_car
 def truth_maps(scan: VirtualScan) -> dict[str, npt.NDArray[Any]]:
     """Every map of the scan's sample, each [slice, y, x], averaged from the fine grid to the voxels.
 
-    ``phase_`` is a volume fraction, ``fraction_`` a weight fraction among the crystalline phases; strain and
-    cell are volume-weighted means, NaN where a phase fills less than 5 % of the voxel.
+    ``density`` is the attenuation per µm, ``phase_`` a volume fraction, ``fraction_`` a weight fraction among the
+    crystalline phases; strain and cell are volume-weighted means, NaN where a phase fills less than 5 % of the voxel.
     """
     phantom = scan.phantom
-    shares = voxel_shares(phantom)
-    outside = ~field_of_view(scan.count)
+    shares = scan.sample.shares()
+    outside = ~scan.grid.field_of_view
     crystals = scan.preset.crystals
     volumes: dict[str, Floats] = {}
     maps: dict[str, Floats] = {}
     for phase in (*crystals, *scan.preset.humps):
         volumes[phase] = shares @ per_material(phantom, phase, lambda strain, scale: 1.0)
         maps[f"phase_{phase}"] = volumes[phase]
+    maps["density"] = shares @ scan.attenuation
     weights = {phase: volumes[phase] * scan.densities[phase] for phase in crystals}
     total = sum(weights.values())
     for phase, crystal in crystals.items():
@@ -50,7 +51,8 @@ def truth_maps(scan: VirtualScan) -> dict[str, npt.NDArray[Any]]:
     crystalline = np.asarray(sum(volumes[phase] for phase in crystals))
     classes = classify(crystalline, volumes["carbon"], volumes["glass"])
     classes[:, outside] = -1
-    along = slice(None, None, -1 if scan.grid.step < 0 else 1)  # voxel indices follow the sign of the step
+    turned = scan.grid.step < 0 and not scan.grid.raster  # voxel indices follow the sign of the step
+    along = slice(None, None, -1 if turned else 1)
     found: dict[str, npt.NDArray[Any]] = {"class_index": classes}
     for name, values in maps.items():
         found[name] = np.where(outside, np.nan, values).astype(np.float32)
@@ -65,15 +67,6 @@ def classify(crystalline: Floats, carbon: Floats, glass: Floats) -> npt.NDArray[
     classes[(crystalline >= 0.5) & (carbon >= 0.1)] = 4
     classes[glass >= 0.5] = 1
     return classes
-
-
-def voxel_shares(phantom: Phantom) -> Floats:
-    """Share of each material in each voxel, shape (slice, y, x, material)."""
-    slices, fine, _ = phantom.labels.shape
-    count = fine // phantom.oversampling
-    blocks = phantom.labels.reshape(slices, count, phantom.oversampling, count, phantom.oversampling)
-    members = [(blocks == i).mean(axis=(2, 4)) for i in range(len(phantom.materials))]
-    return np.stack(members, axis=-1)
 
 
 def per_material(phantom: Phantom, phase: str, value: Callable[[float, float], float]) -> Floats:

@@ -227,11 +227,9 @@ REFUSED = [
     ),
     # what this version does not do yet is refused, not done otherwise
     ("reconstruction: {channels: 'basis:16'}", "reconstruction.channels is 'basis:16'", "not available"),
-    ("reconstruction: {parallax: true}", "reconstruction.parallax is True", "not available"),
-    ("scan: {mode: raster}", "scan.mode is 'raster'", "not available"),
+    ("scan: {mode: raster}", "scan: ", "mode is 'raster', which has one angle, but angles has"),
     ("scan: {index: bluesky}", "scan.index is 'bluesky'", "not available"),
     ("scan: {series: slice, order: [angle, slice, position]}", "scan: series is 'slice'", "slowest axis"),
-    ("detector: {transmission: bs}", "detector.transmission is 'bs'", "not available"),
     ("monitors: [{endpoint: 'tcp://a:1'}]", "monitors.0.format", "is missing"),
     ("monitors: [{endpoint: 'tcp://a:1', format: adc}]", "monitors.0.format is 'adc'", "maxiv-pcap"),
     (

@@ -21,6 +21,7 @@ from stream.core.errors import Reject, StoreError
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.ledger_reader import LedgerReader
+from stream.ingest.ledger_schema import SCHEMA
 
 GRID = ScanGrid.from_config(
     ScanConfig.model_validate(
@@ -169,19 +170,42 @@ def test_missing_ranges_count_frames_in_the_order_of_the_visit(tmp_path: Path) -
     ledger.close()
 
 
-@pytest.mark.parametrize("monitor", [None, math.nan, math.inf, 0.0, -1.0, 1e-300])
-def test_monitors_come_back(tmp_path: Path, monitor: float | None) -> None:
+@pytest.mark.parametrize("reading", ["monitor", "transmission"])
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, 0.0, -1.0, 1e-300])
+def test_readings_come_back(tmp_path: Path, reading: str, value: float | None) -> None:
     """None, where none is configured, is not the same as one that could not be read."""
     ledger = Ledger.open(tmp_path / "ledger.sqlite")
-    ledger.add(frame_row(3, monitor=monitor, series="Σ1", frame=2**62))
+    ledger.add(frame_row(3, **{reading: value}, series="Σ1", frame=2**62))
     ledger.commit()
     (found,) = LedgerReader(tmp_path / "ledger.sqlite", GRID).rows(0)
-    if monitor is None:
-        assert found.monitor is None
+    if value is None:
+        assert getattr(found, reading) is None
     else:
-        np.testing.assert_array_equal(found.monitor, monitor)
+        np.testing.assert_array_equal(getattr(found, reading), value)
     assert (found.series, found.frame, found.received) == ("Σ1", 2**62, 1.5)
     ledger.close()
+
+
+def test_a_ledger_of_before_the_transmission(tmp_path: Path) -> None:
+    """It can be read as it is, and is brought up to date where it is written."""
+    path = tmp_path / "ledger.sqlite"
+    older = SCHEMA.replace(",\n  transmitted INTEGER NOT NULL DEFAULT 0, transmission REAL", "")
+    assert older != SCHEMA
+    connection = sqlite3.connect(path)
+    connection.executescript(older)
+    connection.execute("INSERT INTO frames VALUES (1, 3, 0, 's', 7, 1, 2.5, 1.5)")
+    connection.commit()
+    connection.close()
+    before = FrameRow(slot=3, series="s", frame=7, monitor=2.5, received=1.5, number=0, id=1)
+    reader = LedgerReader(path, GRID)
+    assert reader.rows(0) == [before]
+    ledger = Ledger.open(path)
+    ledger.add(frame_row(4, transmission=0.25))
+    ledger.commit()
+    assert reader.rows(0)[0] == before
+    assert reader.rows(0)[1].transmission == 0.25
+    ledger.close()
+    Ledger.open(path).close()
 
 
 def test_each_row_is_seen_once(tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ def refused(command: Command, code: int, *words: str) -> None:
         ({"detector": {"geometry": "elsewhere.poni"}}, ("detector.geometry", "elsewhere.poni")),
         ({"integration": {"range": [20, 1]}}, ("integration.range", "[20, 1]")),
         ({"scan": {"angles": {"count": 0}}}, ("scan.angles.count", "0")),
-        ({"scan": {"mode": "raster"}}, ("scan.mode", "raster")),
+        ({"scan": {"mode": "raster"}}, ("scan: mode", "raster")),
     ],
-    ids=["unknown key", "missing PONI", "bad range", "bad count", "later version"],
+    ids=["unknown key", "missing PONI", "bad range", "bad count", "many angles"],
 )
 def test_a_wrong_config(site: Site, changes: dict[str, Any], words: tuple[str, ...]) -> None:
     site.write(**changes)

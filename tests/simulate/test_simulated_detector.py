@@ -9,11 +9,12 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from stream.core.config.scan import ScanConfig
 from stream.core.errors import UsageError
 from stream.core.scan import ScanGrid
+from stream.simulate.beam import draw_monitor
 from stream.simulate.calibrant import calibrant_image, write_image
 from stream.simulate.detector import Detector, footprint_offsets
 from stream.simulate.powder import crystal_pattern, load_lines
 from stream.simulate.presets import PRESETS, Crystal
-from stream.simulate.scan import AIR_SHARE, VirtualScan, draw_monitor
+from stream.simulate.scan import AIR_SHARE, VirtualScan
 
 ALL_ONES = 65535
 

@@ -65,7 +65,7 @@ class DetectorConfig(Section):
     first_frame: int | None = 0
     mask: Path | None = None
     monitor: str | None = None
-    transmission: Annotated[str | None, only(None)] = None
+    transmission: str | None = None
     channel: str | None = None
     idle_timeout: float = Field(default=30.0, gt=0)
     queue_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
@@ -117,10 +117,11 @@ class MonitorStream(Section):
 
 
 class Background(Section):
-    """A frame without sample, and the monitor reading it was taken with."""
+    """A frame without sample, and the readings of monitor and transmitted beam it was taken with."""
 
     file: Path
     monitor: float = Field(default=1.0, gt=0)
+    transmission: float | None = Field(default=None, gt=0)
 
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -223,8 +224,8 @@ class ReconstructionConfig(Section):
     iterations: int = Field(default=100, ge=1, le=10_000)
     center: Literal["auto"] | float = "auto"
     update_every: float = Field(default=1.0, ge=0.1)
-    channels: Annotated[str, Field(pattern=r"^(full|basis:[1-9]\d*)$"), only("full")] = "full"
-    parallax: Annotated[bool, only(False)] = False
+    channels: str = Field(default="full", pattern=r"^(full|basis:[1-9]\d{0,2})$")
+    parallax: bool = False
 
     @field_validator("center", mode="before")
     @classmethod
@@ -232,6 +233,11 @@ class ReconstructionConfig(Section):
         if value != "auto" and (isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value)):
             raise ValueError("must be auto, or a motor position in micrometres")
         return value
+
+    @property
+    def rank(self) -> int | None:
+        """Coefficients that the final result is reconstructed in; None for every channel."""
+        return None if self.channels == "full" else int(self.channels.removeprefix("basis:"))
 
 
 class ClassificationConfig(Section):
@@ -336,6 +342,22 @@ class Config(Section):
             raise ValueError(
                 f"monitors and detector.monitor: {keys[0]!r} and {keys[1]!r} are both incident intensities"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sees_the_beam(self) -> Config:
+        background, key = self.integration.background, self.detector.transmission
+        if background is not None and (background.transmission is None) != (key is None):
+            raise ValueError(
+                f"integration.background.transmission is {background.transmission} and detector.transmission {key!r}: "
+                "the frame without sample and those with it need the same readings"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reconstructs(self) -> Config:
+        if self.scan.mode == "raster" and self.reconstruction.parallax:
+            raise ValueError("reconstruction.parallax is true: scan.mode is 'raster', and nothing is reconstructed")
         return self
 
     @model_validator(mode="after")

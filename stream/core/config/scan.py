@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -71,11 +71,14 @@ class Angles(Section):
 
 
 class ScanConfig(Section):
-    """What is scanned, and in which order; angles in degrees, positions and slices in µm."""
+    """What is scanned, and in which order; angles in degrees, positions and slices in µm.
+
+    A raster scan has one angle, 0 where none is named.
+    """
 
     name: Name
     sample: str = ""
-    mode: Annotated[Literal["tomography", "raster"], only("tomography")] = "tomography"
+    mode: Literal["tomography", "raster"] = "tomography"
     angles: Angles
     positions: Steps
     slices: Steps = Steps(count=1)
@@ -97,6 +100,13 @@ class ScanConfig(Section):
             return sizes[self.order[2]]
         return self.points // (self.slices.count if self.series == "slice" else 1)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_angle(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("mode") == "raster" and raw.get("angles") is None:
+            return {**raw, "angles": {"values": [0.0]}}
+        return raw
+
     @field_validator("order")
     @classmethod
     def _permutation(cls, order: tuple[str, str, str]) -> tuple[str, str, str]:
@@ -106,6 +116,8 @@ class ScanConfig(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> ScanConfig:
+        if self.mode == "raster" and self.angles.size != 1:
+            raise ValueError(f"mode is 'raster', which has one angle, but angles has {self.angles.size}")
         if self.points > MAX_POINTS:
             raise ValueError(
                 f"the grid of slices, angles and positions has {self.points} points, more than {MAX_POINTS}"

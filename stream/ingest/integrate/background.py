@@ -20,6 +20,8 @@ TEXT = {".xy", ".dat", ".txt", ".chi", ".csv", ".xye"}
 def load_background(background: Background, integrate: CpuIntegrator) -> npt.NDArray[np.float64]:
     """Background per pixel and monitor unit, shape (bins,); NaN where it does not reach.
 
+    The unit is the transmitted beam's where that takes the monitor's place.
+
     A text file of two columns (radial position in integration.unit, intensity; a third is ignored) is interpolated
     on the axis; anything else is an image, integrated as the frames are.
 
@@ -37,7 +39,7 @@ def load_background(background: Background, integrate: CpuIntegrator) -> npt.NDA
         pattern = np.divide(still.sums, norms, out=np.full_like(norms, np.nan), where=norms > 0)
     if not np.isfinite(pattern).any():
         raise ConfigError(f"{where}: it covers nothing of the radial axis")
-    return pattern / background.monitor
+    return pattern / (background.monitor if background.transmission is None else background.transmission)
 
 
 def _read_pattern(background: Background, where: str, centers: Floats) -> Floats:

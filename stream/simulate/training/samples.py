@@ -22,10 +22,12 @@ from stream.simulate.phantom import (
 )
 from stream.simulate.powder import load_lines
 from stream.simulate.presets import PRESETS, Preset
-from stream.simulate.truth import classify, field_of_view, per_material, voxel_shares
+from stream.simulate.sample import voxel_shares
+from stream.simulate.truth import classify, field_of_view, per_material
 
 OVERSAMPLING = 4
 D_MIN = 1.0  # Å
+COARSEST = 0.35  # of the largest: voxels a side of the coarsest scan, in which every fifth voxel is an edge
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Sample:
 def draw_sample(rng: np.random.Generator, largest: int) -> Sample:
     """A random sample of at most `largest` voxels a side: half of them presets as they are, half free variations."""
     preset = list(PRESETS.values())[rng.integers(len(PRESETS))]
-    count = int(rng.integers(round(0.6 * largest), largest + 1))
+    count = int(rng.integers(round(COARSEST * largest), largest + 1))
     step = float(rng.uniform(0.5, 2.0))
     if rng.random() < 0.5:
         phantom = make_phantom(preset, densities(preset), count, step, np.zeros(1), int(rng.integers(2**31)))

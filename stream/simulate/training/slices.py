@@ -37,11 +37,22 @@ class Beam:
 
 
 @dataclass(frozen=True, slots=True)
-class Voxels:
-    """Patterns on the q grid (n, bins), NaN where not measured, and classes (n,)."""
+class Slice:
+    """A reconstructed slice.
+
+    Attributes
+    ----------
+    values
+        (y, x, bins), patterns on the q grid; NaN where not measured and outside the field of view.
+    labels
+        (y, x), classes; -1 outside the field of view.
+    complete
+        False where a part of the rays was left out.
+    """
 
     values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int8]
+    complete: bool = True
 
 
 def draw_beam(rng: np.random.Generator, count: int) -> Beam:
@@ -143,17 +154,15 @@ def draw_stage(rng: np.random.Generator, rays: tuple[int, int], complete: bool) 
     return measured
 
 
-def reconstructed_voxels(rng: np.random.Generator, sample: Sample, beam: Beam, stages: int) -> list[Voxels]:
-    """The sample's voxels, as reconstructed from the complete scan and from `stages` - 1 parts of it."""
+def reconstructed_slices(rng: np.random.Generator, sample: Sample, beam: Beam, stages: int) -> list[Slice]:
+    """The sample's slice, as reconstructed from the complete scan and from `stages` - 1 parts of it."""
     projector = Projector(beam.angles, sample.positions, beam.miscentred * sample.step)
     rays = ray_patterns(rng, sample, beam)
-    labels = sample.labels
-    inside = labels >= 0
     found = []
     for stage in range(stages):
         measured = draw_stage(rng, projector.rays, complete=stage == 0)
         iterations = int(rng.choice([60, 100, 140]) if stage == 0 else rng.integers(8, 60))
         volume, _ = reconstruct(projector, np.where(measured[..., None], rays, np.nan), measured, iterations)
-        values = to_q_grid(volume[inside], beam.axis)
-        found.append(Voxels(values, labels[inside]))
+        values = to_q_grid(volume.reshape(-1, beam.axis.bins), beam.axis)
+        found.append(Slice(values.reshape(*sample.labels.shape, -1), sample.labels, complete=stage == 0))
     return found
