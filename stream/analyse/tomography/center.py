@@ -1,12 +1,10 @@
 """The rotation axis, found from the sinogram itself.
 
 First guess: the centre of mass of a projection is the projection of the sample's, com(ω) = c + a·cos ω + b·sin ω
-whatever the sample looks like, if all of it is inside the scanned range; c is the axis.
-
-Then the axis at which the projections agree best: sixty-four copies of the sinogram, each shifted a little
-further, are reconstructed side by side as channels, and a parabola through the residuals has its minimum at the
-axis. This uses edges and particles, so noise and air scatter matter little (at 4 % noise a ray the guess is off
-by up to 0.6 steps, the minimum by 0.05), and a sample wider than the scan is allowed for by a wider grid.
+whatever the sample looks like, if all of it is inside the scanned range; c is the axis. Then the axis at which the
+projections agree best, which uses edges and particles as well, so that noise and air scatter matter little (at 4 %
+noise a ray the guess is off by up to 0.6 steps, the minimum by 0.05), and allows for a sample wider than the scan.
+Of the two the one with the smaller error is taken.
 """
 
 from __future__ import annotations
@@ -16,18 +14,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter1d, median_filter, shift
+from scipy.ndimage import median_filter
 
-from stream.analyse.tomography.lanes import LANES
-from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import reconstruct
+from stream.analyse.tomography.consistency import REACH, least_residual
 
 Reals = NDArray[np.float64]
 
 _SPAN_DEG = 120.0  # of the half turn that must be covered before the data are asked
 _FILLED = 0.8  # share of a projection's rays needed for its centre of mass
 _FEWEST = 8  # projections, for three parameters and a scatter
-_REACH = 3  # steps to either side searched at once
+_FINEST = 100  # positions and
+_MOST = 60  # projections compared; finer ones are binned, more are passed over
+_RIM = 2  # rays at either end of a projection that tell whether it ends in empty ones
+_EMPTY = 0.02  # of a projection's usual peak
 _MOVES = 5
 
 
@@ -55,7 +54,7 @@ def find_center(
     Notes
     -----
     Single rays far from their neighbours (a monitor's glitch) are left out and interpolated over, as missing
-    rays are. The error is that of the parabola's minimum, σ² = 2 σ_ray² / S'', with 2√π rays to an independent one.
+    rays are.
     """
     angles, positions = np.asarray(angles_deg, np.float64), np.asarray(positions_um, np.float64)
     grid = CenterEstimate(center_um=float(positions[[0, -1]].mean()), source="grid", error=float("nan"))
@@ -72,8 +71,9 @@ def find_center(
     if np.median(mass) <= 0 or bright.sum() < _FEWEST:
         return grid
     centres = net[bright] @ positions / mass[bright]
-    guess = _sinusoid_constant(np.deg2rad(angles[usable][bright]), centres)
-    return _most_consistent(net, angles[usable], positions, guess, partial=covered < 180)
+    guess, error = _sinusoid_constant(np.deg2rad(angles[usable][bright]), centres)
+    cut = _cut_off(net[bright], mass[bright], positions)
+    return _most_consistent(net, angles[usable], positions, guess, float(np.hypot(error, cut)))
 
 
 def _without_outliers(rays: Reals) -> Reals:
@@ -106,8 +106,8 @@ def _background(rays: Reals) -> float:
     return float(profile[: max(2, profile.size // 20)].mean())
 
 
-def _sinusoid_constant(omega: Reals, values: Reals) -> float:
-    """Constant of a biweight fit of c + a cos ω + b sin ω; projections off the sinusoid lose their weight."""
+def _sinusoid_constant(omega: Reals, values: Reals) -> tuple[float, float]:
+    """Constant of a biweight fit of c + a cos ω + b sin ω, and its standard error; projections off the sinusoid lose their weight."""
     model = np.column_stack([np.ones_like(omega), np.cos(omega), np.sin(omega)])
     weight = np.ones(values.size)
     for _ in range(20):
@@ -116,50 +116,45 @@ def _sinusoid_constant(omega: Reals, values: Reals) -> float:
         residual = values - model @ solution
         scale = 4.685 * 1.4826 * max(float(np.median(np.abs(residual))), 1e-9 * float(np.ptp(values)), 1e-300)
         weight = np.clip(1 - (residual / scale) ** 2, 0, None) ** 2
-    return float(solution[0])
+    freedom = max(weight.sum() - 3, 1.0)
+    covariance = np.linalg.inv((model * weight[:, None]).T @ model) * (weight @ residual**2) / freedom
+    return float(solution[0]), float(np.sqrt(covariance[0, 0]))
 
 
-def _most_consistent(rays: Reals, angles: Reals, positions: Reals, guess: float, *, partial: bool) -> CenterEstimate:
-    """Least residual over shifts around the guess, moving on while it lies at the rim of the search.
+def _cut_off(net: Reals, mass: Reals, positions: Reals) -> float:
+    """How far (µm) the centre of mass may be off for what lies beyond the ends of the scan.
 
-    At most 60 projections and 256 positions are used (128 while partial, when the residual needs more
-    iterations to tell the axis): positions beyond that are binned.
+    From the triangle between the level at an end and its slope there.
     """
-    few = np.argsort(angles)[np.linspace(0, angles.size - 1, min(angles.size, 60)).round().astype(int)]
-    bins = -(-positions.size // (128 if partial else 256))
+    level = np.stack([net[:, :_RIM].mean(axis=1), net[:, -_RIM:].mean(axis=1)])
+    inner = np.stack([net[:, _RIM : 2 * _RIM].mean(axis=1), net[:, -2 * _RIM : -_RIM].mean(axis=1)])
+    slope = np.maximum((inner - level) / _RIM, level / (positions.size / 4))
+    beyond = np.where(level > 0, level**2 / (2 * np.where(level > 0, slope, 1)), 0)
+    return float(np.mean(beyond.sum(axis=0) / mass) * np.ptp(positions) / 2)
+
+
+def _most_consistent(rays: Reals, angles: Reals, positions: Reals, guess: float, error: float) -> CenterEstimate:
+    """Least residual around the guess, moving on while it lies at the rim of the search; or the guess, if better."""
+    few = np.argsort(angles)[np.linspace(0, angles.size - 1, min(angles.size, _MOST)).round().astype(int)]
+    bins = -(-positions.size // _FINEST)
     kept = positions.size // bins * bins
     coarse = rays[few, :kept].reshape(few.size, -1, bins).mean(axis=2)
     places = positions[:kept].reshape(-1, bins).mean(axis=1)
-    step = abs(places[1] - places[0])
-    best, error = guess, float("nan")
+    noise = _noise(coarse)
+    ends = np.stack([coarse[:, :_RIM].mean(axis=1), coarse[:, -_RIM:].mean(axis=1)], axis=1)
+    empty = ends < max(3 * noise / np.sqrt(_RIM), _EMPTY * np.median(coarse.max(axis=1)))
+    best = CenterEstimate(center_um=guess, source="data", error=error)
+    start = guess
     for _ in range(_MOVES):
-        start = best
-        offset, error = _least_residual(coarse, angles[few], places, start, 100 if partial else 50)
-        best = start + offset
-        if abs(offset) < 0.8 * _REACH * step:
-            break
-    return CenterEstimate(center_um=best, source="data", error=error)
+        offset, error = least_residual(coarse, angles[few], places, start, empty, noise)
+        start += offset
+        if abs(offset) < 0.8 * REACH * abs(places[1] - places[0]):
+            found = CenterEstimate(center_um=start, source="data", error=error)
+            return min(found, best, key=lambda estimate: estimate.error)
+    return best
 
 
-def _least_residual(rays: Reals, angles: Reals, positions: Reals, start: float, iterations: int) -> tuple[float, float]:
-    """Offset of the axis from `start` with the least residual of SIRT, and its standard error."""
-    step = positions[1] - positions[0]
-    shifts = np.linspace(-_REACH, _REACH, LANES)
-    smooth = gaussian_filter1d(rays, 1.0, axis=1, mode="nearest")  # else interpolation alone lowers the residual
-    copies = np.stack([shift(smooth, (0, -by), mode="nearest") for by in shifts], axis=-1).astype(np.float32)
-    weight = np.zeros(rays.shape)
-    weight[:, _REACH:-_REACH] = 1  # what no shift has moved in from outside
-    pad = positions.size // 4
-    wide = positions[0] + step * np.arange(-pad, positions.size + pad)
-    copies = np.pad(copies, ((0, 0), (pad, pad), (0, 0)))
-    weight = np.pad(weight, ((0, 0), (pad, pad)))
-    projector = Projector(angles, wide, start)
-    volume, _ = reconstruct(projector, copies, weight, iterations)
-    misfit = np.einsum("ap,apc->c", weight, np.square(copies - projector.forward(volume), dtype=np.float64))
-    least = int(np.argmin(misfit))
-    near = slice(max(0, least - 6), least + 7)
-    curvature, slope, _ = np.polyfit(shifts[near], misfit[near], 2)
-    lowest = float(np.clip(-slope / (2 * curvature), -_REACH, _REACH)) if curvature > 0 else shifts[least]
-    variance = misfit[least] / weight.sum() * 2 * np.sqrt(np.pi)  # neighbours correlate after the smoothing
-    error = np.sqrt(variance / curvature) if curvature > 0 else np.inf
-    return float(lowest * step), float(error * abs(step))
+def _noise(rays: Reals) -> float:
+    """Standard deviation of a ray, from the curvature of projections: of three neighbours it is noise, mostly."""
+    curvature = rays[:, 2:] - 2 * rays[:, 1:-1] + rays[:, :-2]
+    return float(1.4826 * np.median(np.abs(curvature)) / np.sqrt(6))
