@@ -10,7 +10,7 @@ import numpy.typing as npt
 from stream.analyse.crystal.reasons import Reason
 
 OUTSIDE = -1
-NOT_YET = 20  # beyond the fit's own codes
+NOT_YET = 10  # beyond the codes of `Reason`
 
 MASK_REASONS = {
     str(OUTSIDE): "outside the field of view",

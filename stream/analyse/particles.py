@@ -13,7 +13,7 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int32]
 
 SOLID = ("particle", "particle_with_carbon")
-AROUND = "carbon_binder"
+AROUND, MIXED = "carbon_binder", "empty"
 NECK = 0.75  # of the smaller core: two cores with a wider neck between them are one particle; 0.71 to 0.85 cut the
 # simulated electrodes alike, for the depths of small particles on a grid are 1, √2, 2, …
 FEWEST = 4  # voxels: half a voxel of error is a fifth of the diameter of such a particle, and more of a smaller one's
