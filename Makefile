@@ -11,7 +11,7 @@ demo: $(STAMPS)/run ## a virtual scan, live: maps in the browser and in Tiled
 	$(BIN)/braggstream demo $(DEMO)
 
 test: $(STAMPS)/dev ## the tests; those that need chromium are skipped loudly without it
-	$(BIN)/pytest $(TEST)
+	$(BIN)/pytest --numprocesses 2 --dist loadfile $(TEST)
 
 test-slow: $(STAMPS)/dev ## the minutes-long tests, too
 	$(BIN)/pytest -m "not soak" --timeout 1200 $(TEST)

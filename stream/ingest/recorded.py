@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from stream.ingest import detector_files, dumps
 from stream.ingest.master import MASTER
 from stream.ingest.rawfile import RawFile, open_raw, reading
 from stream.ingest.rawformat import INDEX, ROW, Kind
+
+_BEING_WRITTEN = 5.0  # seconds since the last write of a file that its writer has not closed
+_A_WRITE = 0.05  # seconds that HDF5 takes to write its tables, and more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,20 +147,34 @@ def is_recording(path: Path) -> bool:
 
 def _read_file(path: Path, skip: int, report: Callable[[StoreError], None]) -> Generator[RecordedMessage, None, int]:
     """The messages of one file but the first `skip`; returned is how many of the next file are to be skipped."""
-    with reading(path), open_raw(path) as (file, _):
+    with reading(path), open_raw(path) as (file, closed):
         if file is None:
             return skip
         raw = RawFile(path, file)
         rows = raw.rows()
         for index, row in islice(enumerate(rows), skip, None):
             try:
-                parts, received, stream = raw.message(index, row)
+                parts, received, stream = _message(raw, path, index, row, closed)
             except StoreError as error:
                 report(error)
                 continue
             yield RecordedMessage(parts=parts, received=received, file=path.name, index=index, stream=stream)
         raw.check_length()
         return max(0, skip - len(rows))
+
+
+def _message(raw: RawFile, path: Path, index: int, row: np.void, closed: bool) -> tuple[list[bytes], float, int]:
+    """A message; once more, and anew, from a file that is being written: HDF5's tables may have been half written."""
+    try:
+        return raw.message(index, row)
+    except StoreError:
+        if closed or time.time() - path.stat().st_mtime > _BEING_WRITTEN:
+            raise
+        time.sleep(_A_WRITE)
+        with open_raw(path) as (file, _):
+            if file is None:
+                raise
+            return RawFile(path, file).message(index, row)
 
 
 def _read_other(path: Path, first_frame: int = 0, series: int = 1) -> Iterator[RecordedMessage]:

@@ -30,7 +30,7 @@ from stream.ingest.reduction import THREADS
 SECONDS = float(os.environ.get("BACKPRESSURE_SECONDS", "5"))
 RATE = 200  # frames/s of the source; ingest takes half of them
 ANGLES = 20
-SIZE = 128
+SIZE = 192
 MIB = 1 << 20
 QUEUE = 4 * MIB
 WARM = 0.4  # share of the time in which memory may reach its level
