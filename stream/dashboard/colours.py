@@ -12,6 +12,7 @@ import orjson
 
 Limits = tuple[float, float]
 STATIC = Path(__file__).parent / "static"
+DISCRETE = frozenset({"classes", "reasons"})
 
 
 @cache
@@ -31,9 +32,9 @@ def lookup(palette: str) -> npt.NDArray[np.uint8]:
     return np.stack([np.interp(at, np.arange(len(anchors)), anchors[:, i]) for i in range(3)], axis=1).astype(np.uint8)
 
 
-def class_colours() -> npt.NDArray[np.uint8]:
-    """Colours of the class indices, shape (n, 3); Okabe and Ito's, safe for the colour-blind."""
-    return _rgb([*_table()["classes"].values(), *_table()["others"]])
+def discrete(palette: str) -> npt.NDArray[np.uint8]:
+    """Colours of whole numbers, shape (n, 3), for the colour-blind too: Okabe and Ito's for classes, Tol's for masks."""
+    return _rgb([*_table()["classes"].values(), *_table()["others"]] if palette == "classes" else _table()["reasons"])
 
 
 def autoscale(plane: npt.NDArray[Any]) -> Limits:
@@ -47,8 +48,8 @@ def autoscale(plane: npt.NDArray[Any]) -> Limits:
 
 def paint(plane: npt.NDArray[Any], palette: str, limits: Limits | None = None) -> npt.NDArray[np.uint8]:
     """RGBA picture of a plane, shape (rows, columns, 4); what is masked (NaN, class -1) is transparent."""
-    if palette == "classes":
-        colours = class_colours()
+    if palette in DISCRETE:
+        colours = discrete(palette)
         seen = plane >= 0
         index = np.where(seen, plane, 0).astype(np.intp) % len(colours)
     else:

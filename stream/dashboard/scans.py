@@ -16,6 +16,8 @@ from stream.dashboard.view import RunView
 
 router = APIRouter(prefix="/api/v1", tags=["read"])
 
+PARTICLES: dict[str, Any] = {"particles": [], "particle_correlation": {}}
+"""What the metadata tell of particles, and what they mean by saying nothing."""
 SliceIndex = Annotated[int, Query(alias="slice", description="index of the slice, from 0")]
 Form = Annotated[Format, Query(alias="format")]
 Low = Annotated[float | None, Query(allow_inf_nan=False, description="lower end of the colours of a PNG")]
@@ -135,6 +137,14 @@ def pattern(run: Scan) -> Response:
             "frames_used": revision.metadata.get("frames_used"),
         }
     )
+
+
+@router.get("/scans/{scan}/particles")
+def particles(run: Scan) -> Response:
+    """The particles, the largest first, and how their strain goes with size and contact (Spearman's rho, p, n)."""
+    revision = newest(run)
+    found = {name: revision.metadata.get(name) or empty for name, empty in PARTICLES.items()}
+    return Json({"revision": revision.number, **found})
 
 
 @router.get("/scans/{scan}/frame")

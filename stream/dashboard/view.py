@@ -68,8 +68,10 @@ class RunView:
         rate = state.get("rate") if fresh else None
         missing = snapshot.frames["missing"]
         stored = _modified(self.directory.revision)
+        metadata = run_metadata(self.config, revision, snapshot, read_failure(self.directory))
+        del metadata["particles"]  # long, and asked for every other second: they have an address of their own
         return {
-            **run_metadata(self.config, revision, snapshot, read_failure(self.directory)),
+            **metadata,
             "scan": self.scan,
             "rate": rate,
             "latency": state.get("latency") if fresh else None,

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.fit import PatternFit
+from stream.analyse.crystal.maps import FitResult, PhaseMaps
 from stream.analyse.crystal.model import State
+from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.williamson_hall import williamson_hall
 from stream.analyse.voxels import as_phase, build_fit
 from stream.core.axis import RadialAxis
@@ -48,12 +50,16 @@ class VoxelFit:
             start = self._start(fit, revision.number, index, noise[index])
             result = fit.fit(pattern[None], noise[index], start, curve=True)
             curve = None if result.curve is None else result.curve[0]
-            return {"curve": curve, **self._williamson_hall(fit, start, pattern, noise[index])}
+            return {"curve": curve, **self._williamson_hall(fit, result, start, pattern, noise[index])}
 
     def _williamson_hall(
-        self, fit: PatternFit, start: State, pattern: npt.NDArray[Any], noise: npt.NDArray[Any]
+        self, fit: PatternFit, result: FitResult, start: State, pattern: npt.NDArray[Any], noise: npt.NDArray[Any]
     ) -> dict[str, Any]:
-        """Points (4 sinθ, β cosθ) and their line; the sentence instead where it cannot be drawn."""
+        """Points (4 sinθ, β cosθ) and their line; the sentence instead where it cannot be drawn.
+
+        A line is β cosθ = intercept + strain · 4 sinθ with the intercept Kλ/D in radians; `whole_pattern` is that of
+        the whole-pattern fit, or says why that has none.
+        """
         if fit.instrument is None or not fit.crystals:
             return {"williamson_hall": None, "williamson_hall_refused": "no instrument is calibrated"}
         lines = fit.lines(start)
@@ -70,7 +76,10 @@ class VoxelFit:
             return {"williamson_hall": None, "williamson_hall_refused": str(error)}
         points = {key: getattr(line, key) for key in ("two_theta", "x", "y", "y_error")}
         told = {"phase": name, "strain": line.strain, "strain_error": line.strain_error, "size": line.size}
-        return {"williamson_hall": {**told, **points}, "williamson_hall_refused": None}
+        weight = 1 / line.y_error**2
+        told["intercept"] = np.average(line.y - line.strain * line.x, weights=weight)  # as least squares leaves it
+        whole = whole_pattern(result.phases[name], self.config.strain.shape_factor * fit.axis.wavelength)
+        return {"williamson_hall": {**told, **points, "whole_pattern": whole}, "williamson_hall_refused": None}
 
     def _start(self, fit: PatternFit, revision: int, index: int, noise: npt.NDArray[Any]) -> State:
         """Where the slice's fits start, from its mean pattern; kept for the newest revision."""
@@ -86,3 +95,17 @@ class VoxelFit:
     def _load(self) -> PatternFit:
         state = LedgerReader(self.directory.ledger, ScanGrid.from_config(self.config.scan)).snapshot().state
         return build_fit(self.config, RadialAxis(**state["axis"]), [as_phase(phase) for phase in self.config.phases])
+
+
+def whole_pattern(phase: PhaseMaps, factor: float) -> dict[str, Any]:
+    """Strain, size (nm) and intercept of the one voxel that `phase` holds; factor is Kλ in Å."""
+    reason = Reason(int(phase.reason[0]))
+    size = float(phase.size[0])
+    masked = reason.sentence if reason is not Reason.OK else None if np.isfinite(size) else "its size is at a bound"
+    return {
+        "strain": float(phase.strain[0]),
+        "strain_error": float(phase.strain_error[0]),
+        "size": size,
+        "intercept": factor / (10 * size),
+        "masked": masked,
+    }

@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from stream.core.errors import FitError
 from stream.core.revision import Revision
 from stream.dashboard.answers import Json
-from stream.dashboard.catalogue import PROBABILITY, catalogue
+from stream.dashboard.catalogue import PROBABILITY, catalogue, why_masked
 from stream.dashboard.scans import Scan, SliceIndex, newest
 from stream.dashboard.view import RunView
 
@@ -123,7 +123,7 @@ def _pair(name: str, text: str) -> tuple[int, int]:
 
 
 def _values(run: RunView, revision: Revision, place: Place) -> list[dict[str, Any]]:
-    """Each map's value here, with its standard error where there is a map of it."""
+    """Each map's value here, with its standard error where there is a map of it, or why there is none."""
     maps = revision.maps
     return [
         {
@@ -133,6 +133,7 @@ def _values(run: RunView, revision: Revision, place: Place) -> list[dict[str, An
             "unit": entry.unit,
             "value": maps[entry.name][place].item(),
             "error": maps[entry.error][place].item() if entry.error else None,
+            "masked": None if np.isfinite(maps[entry.name][place]) else why_masked(entry, revision, place),
         }
         for entry in catalogue(revision, run.config)
         if entry.plane is None

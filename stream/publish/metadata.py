@@ -28,6 +28,9 @@ FROM_ANALYSE = (
     "model",
     "units",
     "strain",
+    "mask_reasons",
+    "particles",
+    "particle_correlation",
 )
 FROM_INGEST = {"recording": "recording_suspended", "back_pressure": "back_pressure", "stolen": "stolen"}
 """What ingest warns of, null or a sentence: the key of its state, and the key in the metadata."""

@@ -7,17 +7,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from helpers.browser import chromium, look, need_browser, wait, whole_page
-from helpers.dashboard import KEY, free_port, serving
+from helpers.dashboard import KEY, SCAN, free_port, serving
 from helpers.fake_run import FakeRun
 
+from stream.analyse.crystal.reasons import Reason
 from stream.core.commands import read_commands
+from stream.core.revision import Revision
 
 pytestmark = pytest.mark.browser
 
 CENTRE = "return [...document.getElementById('map').getContext('2d').getImageData({x}, {y}, 1, 1).data]"
+
+
+def fit_voxel(revision: Revision, index: int, pattern: Any) -> dict[str, Any]:
+    """A fit whose lines are known: intercept 0.37 mrad and ε 8e-4 of single lines, a little less of the pattern."""
+    x = np.array([0.26, 0.61, 0.74, 0.86, 1.07])
+    y = 3.7e-4 + 8e-4 * x + np.array([2e-5, -3e-5, 1e-5, 4e-5, -3e-5])
+    points = {"two_theta": np.rad2deg(2 * np.arcsin(x / 4)), "x": x, "y": y, "y_error": 2e-5 + 4e-5 * x}
+    line = {"phase": "layered", "strain": 8e-4, "strain_error": 0.6e-4, "size": 150.0, "intercept": 3.7e-4}
+    whole = {"strain": 7.8e-4, "strain_error": 0.2e-4, "size": 140.0, "intercept": 3.9e-4, "masked": None}
+    return {
+        "curve": pattern,
+        "williamson_hall": {**line, **points, "whole_pattern": whole},
+        "williamson_hall_refused": None,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +125,7 @@ def test_a_click_shows_the_voxel_and_arrows_move_on(driver: Any, run: FakeRun) -
         assert "x +0.0 µm" in text(driver, "voxel-place")
         assert len(driver.find_elements("css selector", ".probability")) == 5
         assert "Coverage" in text(driver, "voxel-values")
+        assert not driver.find_element("id", "wh").is_displayed()  # nobody fits here
         press(driver, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_UP)
         wait(driver, lambda d: body.get_attribute("data-voxel") == "0,19,22", "the moved voxel")
         press(driver, "]")
@@ -118,6 +136,78 @@ def test_a_click_shows_the_voxel_and_arrows_move_on(driver: Any, run: FakeRun) -
         wait(driver, lambda d: body.get_attribute("data-voxel") == "1,19,22", "the voxel of the other slice")
         press(driver, Keys.ESCAPE)
         wait(driver, lambda d: not body.is_displayed(), "no voxel")
+
+
+def test_under_the_cursor_it_says_why_there_is_no_number(driver: Any, run: FakeRun) -> None:
+    from selenium.webdriver import ActionChains
+
+    run.advance(1.0)
+    index = np.load(run.directory.revision)["maps/mask_spinel"][0]
+    tied = np.argwhere(index == Reason.TIED)[0]
+    with serving(run) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        driver.find_element("css selector", "[data-map=ratio_003_104_layered]").click()
+        canvas = driver.find_element("id", "map")
+        cell = canvas.size["width"] / 41
+
+        def readout(y: int, x: int) -> str:
+            driver.execute_script("scrollTo(0, 0)")  # offsets count from the middle of what is in view
+            off = [round((place - 20) * cell) for place in (x, y)]
+            ActionChains(driver).move_to_element_with_offset(canvas, *off).perform()
+            return text(driver, "readout")
+
+        masked = np.argwhere(np.load(run.directory.revision)["maps/mask_layered"][0] == Reason.NO_SIGNAL)[0]
+        wait(driver, lambda d: "masked: the phase is not there" in readout(*masked), "why there is no layered phase")
+        assert "outside the field of view" in readout(1, 1)
+        wait(driver, lambda d: "intensities tied to the structure" in readout(*shell(run)), "why there is no ratio")
+        driver.find_element("css selector", "[data-map=mask_spinel]").click()
+        wait(driver, lambda d: "too little of the phase" in readout(*tied), "the mask's words")
+        assert "too little of the phase" in text(driver, "legend")
+
+
+def shell(run: FakeRun) -> tuple[int, int]:
+    """A voxel whose cell is known, and whose intensities are tied."""
+    maps = np.load(run.directory.revision)
+    y, x = np.argwhere((maps["maps/mask_layered"][0] == 0) & np.isnan(maps["maps/ratio_003_104_layered"][0]))[0]
+    return int(y), int(x)
+
+
+def test_strain_is_drawn_by_class_particle_and_line(driver: Any, run: FakeRun) -> None:
+    run.advance(1.0)
+    with serving(run, fit_voxel=fit_voxel) as url:
+        driver.get(url)
+        wait(driver, lambda d: shown_revision(d) == "1", "the map")
+        rows = wait(driver, lambda d: d.find_elements("css selector", "#particles-table [tabindex]"), "the particles")
+        told = httpx.get(f"{url}{SCAN}/particles", trust_env=False).json()
+        assert len(rows) == len(told["particles"]) > 3
+        assert f"n {told['particle_correlation']['contact']['n']}" in text(driver, "particles-rank")
+        strain = httpx.get(f"{url}/api/v1/status", trust_env=False).json()["strain"]
+        for label, mean in ((name, found["mean"]) for name, found in strain.items()):
+            assert f"{label.replace('_', ' ')} {1e4 * mean:.2f}" in text(driver, "strain-table")
+        rows[0].click()
+        first = told["particles"][0]
+        place = [round(first[name] + 20) for name in ("y_um", "x_um")]
+        body = driver.find_element("id", "voxel-body")
+        wait(driver, lambda d: body.get_attribute("data-voxel") == f"0,{place[0]},{place[1]}", "the particle's voxel")
+        wait(driver, lambda d: "ε (7.80 ± 0.20)" in text(d, "wh-key"), "the whole pattern's line")
+        assert "ε (8.00 ± 0.60)" in text(driver, "wh-key")
+        for name in ("wh-plot", "strain-plot", "particles-plot"):
+            assert coloured(driver, name) > 100, name
+
+
+def coloured(driver: Any, name: str) -> int:
+    """Pixels of a plot's canvas that are neither empty nor gray, as grid and letters are."""
+    return int(
+        driver.execute_script(
+            "const c = document.querySelector(`#${arguments[0]} canvas`);"
+            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+            "let n = 0; for (let i = 0; i < d.length; i += 4)"
+            " n += d[i + 3] > 0 && Math.max(d[i], d[i + 1], d[i + 2]) - Math.min(d[i], d[i + 1], d[i + 2]) > 40;"
+            "return n",
+            name,
+        )
+    )
 
 
 def test_it_comes_back_when_the_server_does(driver: Any, run: FakeRun) -> None:
@@ -193,9 +283,10 @@ def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
     run = FakeRun(tmp_path / "run", size=101, angles=90, bins=600)
     run.advance(0.4)
     run.advance(0.65)
+    driver.get("about:blank")  # the last test's page may still ask for its server
     severe(driver)
     try:
-        with serving(run) as url:
+        with serving(run, fit_voxel=fit_voxel) as url:
             for width, height, dark in ((1440, 900, True), (1440, 900, False), (390, 844, True), (390, 844, False)):
                 look(driver, width, height, dark)
                 driver.get(url)

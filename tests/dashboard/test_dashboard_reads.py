@@ -15,6 +15,7 @@ from helpers.dashboard import SCAN, sentence, serving
 from helpers.fake_run import CLASSES, FakeRun
 from PIL import Image
 
+from stream.analyse.crystal.reasons import Reason
 from stream.core.errors import FitError
 from stream.core.revision import Revision, read_revision
 
@@ -106,10 +107,41 @@ def test_a_voxel_tells_pattern_values_errors_and_classes(client: httpx.Client, r
     assert voxel["fit"] is None
 
 
+def test_a_voxel_says_why_a_number_is_missing(client: httpx.Client, run: FakeRun) -> None:
+    stored = arrays(run)
+    layered, ratio = stored["maps/mask_layered"], stored["maps/ratio_003_104_layered"]
+
+    def masked(where: Any) -> dict[str, str | None]:
+        s, y, x = np.argwhere(where)[0]
+        values = client.get(f"{SCAN}/voxels/{s}/{y}/{x}").json()["values"]
+        return {value["name"]: value["masked"] for value in values}
+
+    absent = masked(layered == Reason.NO_SIGNAL)
+    assert absent["strain_layered"] == absent["c_over_a_layered"] == "the phase is not there"
+    assert absent["coverage"] is None
+    there = masked((layered == 0) & np.isnan(ratio))
+    assert (there["strain_layered"], there["ratio_003_104_layered"]) == (None, "intensities tied to the structure")
+    assert masked(layered == -1)["size_layered"] == "outside the field of view"
+    entries = {entry["name"]: entry for entry in client.get(f"{SCAN}/maps").json()["maps"]}
+    assert entries["cell_volume_layered"]["mask"] == "mask_layered"
+    assert entries["phase_layered"]["mask"] is None
+    assert entries["mask_layered"]["labels"] == client.get("/api/v1/status").json()["mask_reasons"]
+
+
+def test_particles_have_an_address_of_their_own(client: httpx.Client, run: FakeRun) -> None:
+    found = client.get(f"{SCAN}/particles").json()
+    sizes = [particle["diameter_um"] for particle in found["particles"]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == arrays(run)["maps/particle_index"].max() + 1
+    assert set(found["particle_correlation"]) == {"diameter", "contact"}
+    assert "particles" not in client.get("/api/v1/status").json()
+
+
 def test_a_voxel_outside_the_field_of_view_has_no_numbers(client: httpx.Client) -> None:
     voxel = client.get(f"{SCAN}/voxels/0/0/0").json()
     assert not voxel["inside"]
-    assert {value["value"] for value in voxel["values"] if value["name"] != "class_index"} == {None}
+    numbers = [value for value in voxel["values"] if not value["name"].endswith("_index")]
+    assert {value["value"] for value in numbers if not value["name"].startswith("mask_")} == {None}
     assert voxel["classes"]["label"] is None
 
 

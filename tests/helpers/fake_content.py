@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream.analyse.crystal.reasons import Reason
+from stream.analyse.particles import find_particles
+
+CLASSES = ["empty", "capillary", "carbon_binder", "particle", "particle_with_carbon"]
 PEAKS = {
     "layered": [(7.5, 1.0), (14.6, 0.45), (15.1, 0.16), (17.4, 0.8)],
     "spinel": [(7.55, 0.5), (14.4, 0.35), (17.3, 0.3)],
@@ -75,8 +79,25 @@ class Content:
             "global": 40 * sum(amounts.values(), np.zeros_like(strain)),
             "hump": 25 * amounts["carbon"],
             "coverage": np.clip(self.share * (1.05 - 0.1 * self.radius), 0, 1),
+            "c_over_a_layered": np.where(usable, 14.2356 / 2.8753 * (1 - 2 * spread), np.nan),
+            "ratio_003_104_layered": np.where(usable & ~contact, 1.22 + 1e3 * spread, np.nan),
+            "splitting_018_110_layered": np.where(usable, 0.175 + 50 * spread, np.nan),
         }
-        return {name: self.masked(plane) for name, plane in found.items()} | self._classes(amounts, crystalline)
+        masks = {
+            "mask_layered": np.where(usable, Reason.OK, Reason.NO_SIGNAL),
+            "mask_spinel": np.where(usable & (amounts["spinel"] > 0.1), Reason.TIED, Reason.NO_SIGNAL),
+        }
+        classes = self._classes(amounts, crystalline)
+        return {
+            **{name: self.masked(plane) for name, plane in found.items()},
+            **classes,
+            **{name: self.coded(plane) for name, plane in masks.items()},
+            "particle_index": find_particles(classes["class_index"], CLASSES),
+        }
+
+    def coded(self, plane: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+        """Slices of a plane of codes, -1 outside the field of view."""
+        return np.repeat(np.where(self.radius <= 1, plane, -1).astype(np.int8)[None], self.slices, axis=0)
 
     def _classes(self, amounts: dict[str, Any], crystalline: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         with_carbon = crystalline * (amounts["carbon"] > 0.09)

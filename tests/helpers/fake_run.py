@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from helpers.fake_content import Content
+from helpers.fake_content import CLASSES, Content
 
+from stream.analyse.masks import MASK_REASONS
+from stream.analyse.particle_table import correlations, largest, particle_table
+from stream.analyse.statistics import class_statistics
 from stream.core.config import Config, parse_config, write_resolved
 from stream.core.errors import Reject
 from stream.core.files import replace_file
@@ -19,7 +22,6 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, Ledger
 
-CLASSES = ["empty", "capillary", "carbon_binder", "particle", "particle_with_carbon"]
 PONI = "poni_version: 2\nDetector: Pilatus100k\nDistance: 0.1\nPoni1: 0\nPoni2: 0\nWavelength: 6.2e-11\n"
 
 
@@ -96,24 +98,25 @@ class FakeRun:
         self._residuals.append(0.04 + 0.5 * np.exp(-4 * share))
         content = Content(self.size, self.slices, share, rng)
         axis = np.linspace(1.0, 20.0, self.bins)
-        volume = content.volume(axis)
+        volume, maps = content.volume(axis), content.maps()
         replace_file(self.directory.volume, lambda file: file.write(volume.astype("<f4").tobytes()))
         revision = Revision(
             number=self.number,
-            metadata=self._metadata(status, share, content),
+            metadata=self._metadata(status, share, maps),
             arrays={
                 "radial": axis,
                 "sum_pattern": np.nansum(volume, axis=(0, 1, 2)) / self.size**2 * share,
                 "projection_frames": np.full((self.slices, self.angles), self.size),
                 **{f"sinograms/{name}": self._sinogram(share, rng) for name in ("global", "hump", "layered", "spinel")},
-                **{f"maps/{name}": array for name, array in content.maps().items()},
+                **{f"maps/{name}": array for name, array in maps.items()},
             },
         )
         self._frame(share, rng)
         write_revision(self.directory.revision, revision)
         return revision
 
-    def _metadata(self, status: str, share: float, content: Content) -> dict[str, Any]:
+    def _metadata(self, status: str, share: float, maps: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+        table = particle_table(maps, maps["particle_index"], CLASSES, 1.0, "layered", ["layered", "spinel"])
         unit = {
             "global": "intensity 2th_deg/um",
             "phase_layered": "arbitrary",
@@ -121,6 +124,7 @@ class FakeRun:
             "strain_layered": "1",
         }
         unit |= {"a_layered": "Angstrom", "c_layered": "Angstrom", "cell_volume_layered": "Angstrom3"}
+        unit |= {"splitting_018_110_layered": "degree", "c_over_a_layered": "1"}
         return {
             "status": status,
             "center_um": 0.2,
@@ -131,10 +135,12 @@ class FakeRun:
             "classes": CLASSES,
             "model": {"name": "mlp-1", "sha256": "0" * 64},
             "units": unit,
-            "strain": {
-                "particle": {"mean": 7.9e-4, "sigma": 0.6e-4, "n": 512},
-                "particle_with_carbon": {"mean": 9.4e-4, "sigma": 0.8e-4, "n": 97},
-            },
+            "strain": class_statistics(
+                {f"maps/{name}": array for name, array in maps.items()}, "strain_layered", CLASSES
+            ),
+            "mask_reasons": MASK_REASONS,
+            "particles": largest(table),
+            "particle_correlation": correlations(table),
             "started": time.time() - 60,
             "updated": time.time(),
             "final": status in {"complete", "incomplete"},

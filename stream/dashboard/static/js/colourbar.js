@@ -1,13 +1,14 @@
 // The scale beside the map: histogram, colours, ticks; the legend of the classes; the range by hand.
 
 import { crisp, font, ink } from "./canvas.js";
-import { classColour, colourAt } from "./colours.js";
-import { exponentOf, percent, tickLabel, ticks, times, unitText, words } from "./format.js";
+import { colourAt, discreteColour, isDiscrete } from "./colours.js";
+import { exponentOf, percent, tickLabel, ticks, times, unitText } from "./format.js";
 import { idOf } from "./maplist.js";
 
 const byId = (id) => document.getElementById(id);
 const BINS = 64;
 const STRIP = 14;
+const MOST_NAMES = 13; // a legend of more says nothing
 
 function histogram(data, [low, high]) {
   const counts = new Uint32Array(BINS);
@@ -67,21 +68,23 @@ function drawTicks(context, { upright, pad, length, limits: [low, high], unit })
   context.textAlign = "left";
 }
 
-function showLegend({ plane, planeEntry, status }) {
-  const names = planeEntry.name === "class_index" ? (status.classes ?? []) : [];
+export const labelOf = (entry, value) => entry.labels?.[value] ?? `${entry.name.replace("_index", "")} ${value}`;
+
+function showLegend({ plane, planeEntry: entry }) {
   const counts = new Map();
   for (const value of plane.data) if (value >= 0) counts.set(value, (counts.get(value) ?? 0) + 1);
   const all = [...counts.values()].reduce((sum, n) => sum + n, 0);
-  const indices = names.length ? names.map((_, i) => i) : [...counts.keys()].sort((a, b) => a - b);
+  const every = entry.name === "class_index" ? Object.keys(entry.labels).map(Number) : [...counts.keys()];
+  const shown = every.filter((value) => value >= 0).sort((a, b) => a - b);
   byId("legend").replaceChildren(
-    ...indices.map((index) => {
+    ...(shown.length > MOST_NAMES ? [] : shown).map((value) => {
       const item = document.createElement("li");
       const swatch = document.createElement("i");
-      swatch.style.background = classColour(names[index], index);
+      swatch.style.background = discreteColour(entry.palette, value);
       const name = document.createElement("span");
-      name.textContent = names[index] ? words(names[index]) : `cluster ${index}`;
+      name.textContent = labelOf(entry, value);
       const share = document.createElement("b");
-      share.textContent = percent((counts.get(index) ?? 0) / all);
+      share.textContent = percent((counts.get(value) ?? 0) / all);
       item.append(swatch, name, share);
       return item;
     }),
@@ -89,9 +92,9 @@ function showLegend({ plane, planeEntry, status }) {
 }
 
 function showRange(state) {
-  const classes = state.planeEntry.palette === "classes";
-  byId("legend").hidden = !classes;
-  byId("range").hidden = byId("colourbar").hidden = classes;
+  const whole = isDiscrete(state.planeEntry.palette);
+  byId("legend").hidden = !whole;
+  byId("range").hidden = byId("colourbar").hidden = whole;
   byId("auto").setAttribute("aria-pressed", !state.manual[idOf(state.planeEntry)]);
   if (byId("range").contains(document.activeElement) && document.activeElement !== byId("auto")) return;
   const plain = (x) => (exponentOf(x) ? x.toExponential(2) : String(Number(x.toPrecision(4))));
@@ -108,12 +111,12 @@ function takeRange(store) {
 
 export function startColourBar(store) {
   const redraw = crisp(byId("colourbar"), (context, width, height) => {
-    if (store.state.plane && store.state.planeEntry.palette !== "classes") drawBar(context, width, height, store.state);
+    if (store.state.plane && !isDiscrete(store.state.planeEntry.palette)) drawBar(context, width, height, store.state);
   });
   store.on(["plane", "limits", "theme"], (state) => {
     if (!state.plane) return;
     showRange(state);
-    if (state.planeEntry.palette === "classes") showLegend(state);
+    if (isDiscrete(state.planeEntry.palette)) showLegend(state);
     redraw();
   });
   byId("range").addEventListener("change", () => takeRange(store));

@@ -18,10 +18,12 @@ function interpolate(anchors) {
 const sequential = Object.fromEntries(
   Object.entries(table.sequential).map(([name, anchors]) => [name, interpolate(anchors.map(rgb))]),
 );
-const classList = [...Object.values(table.classes), ...table.others];
-const classRgb = classList.map(rgb);
+const discrete = { classes: [...Object.values(table.classes), ...table.others], reasons: table.reasons };
+const discreteRgb = Object.fromEntries(Object.entries(discrete).map(([name, colours]) => [name, colours.map(rgb)]));
 
-export const classColour = (label, index = 0) => table.classes[label] ?? classList[index % classList.length];
+export const isDiscrete = (palette) => palette in discrete;
+export const discreteColour = (palette, index) => discrete[palette][index % discrete[palette].length];
+export const classColour = (label) => table.classes[label];
 
 export function colourAt(palette, t) {
   const i = 3 * Math.round(255 * Math.min(1, Math.max(0, t)));
@@ -35,11 +37,12 @@ export function paint({ data, shape }, palette, [low, high]) {
   const image = new ImageData(columns, rows);
   const pixels = image.data;
   const scale = 255 / (high - low);
+  const whole = discreteRgb[palette];
   for (let i = 0; i < data.length; i++) {
     const value = data[i];
-    if (!Number.isFinite(value) || (palette === "classes" && value < 0)) continue;
-    const [source, at] = palette === "classes"
-      ? [classRgb[value % classRgb.length], 0]
+    if (!Number.isFinite(value) || (whole && value < 0)) continue;
+    const [source, at] = whole
+      ? [whole[value % whole.length], 0]
       : [sequential[palette], 3 * Math.max(0, Math.min(255, Math.round((value - low) * scale)))];
     pixels[4 * i] = source[at];
     pixels[4 * i + 1] = source[at + 1];

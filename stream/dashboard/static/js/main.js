@@ -11,14 +11,17 @@ import { startMapData } from "./mapdata.js";
 import { startMapList } from "./maplist.js";
 import { startMapView } from "./mapview.js";
 import { startMultiples } from "./multiples.js";
+import { startParticles } from "./particles.js";
 import { startPatterns } from "./pattern.js";
 import { startResidual } from "./residual.js";
 import { startSinogram } from "./sinogram.js";
 import { startSlices } from "./slices.js";
 import { createStore } from "./store.js";
+import { startStrain } from "./strain.js";
 import { startTheme } from "./theme.js";
 import { startVoxel } from "./voxel.js";
 import { startWarnings } from "./warnings.js";
+import { startWilliamsonHall } from "./williamson_hall.js";
 
 const store = createStore({
   status: null, // what /api/v1/status says
@@ -30,7 +33,7 @@ const store = createStore({
   entryId: null, // the chosen one
   slice: 0,
   manual: {}, // ranges set by hand, by map
-  plane: null, // the array shown, with planeEntry, errors, classes and limits
+  plane: null, // the array shown, with planeEntry, errors, mask, classes and limits
   pattern: null,
   hover: null, // {y, x}
   voxel: null,
@@ -41,7 +44,8 @@ const store = createStore({
 
 for (const start of [
   startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startColourBar, startMultiples,
-  startPatterns, startVoxel, startSinogram, startFrame, startResidual, startLedger, startControl,
+  startPatterns, startVoxel, startWilliamsonHall, startSinogram, startFrame, startResidual, startStrain, startParticles,
+  startLedger, startControl,
 ]) start(store);
 startKeys(store, startTheme(store));
 follow(store);

@@ -27,8 +27,10 @@ async function refreshPlane(store) {
   const entry = chosenEntry(state);
   if (!entry) return;
   const other = (name) => (name && find(state, name) ? getMap(state, find(state, name)) : null);
-  const [plane, errors, classes] = await Promise.all([getMap(state, entry), other(entry.error), other("class_index")]);
-  store.set({ plane, planeEntry: entry, errors, classes, limits: limitsOf(state, entry, plane) });
+  const [plane, errors, mask, classes] = await Promise.all([
+    getMap(state, entry), other(entry.error), other(entry.mask), other("class_index"),
+  ]);
+  store.set({ plane, planeEntry: entry, errors, mask, classes, limits: limitsOf(state, entry, plane) });
 }
 
 export function startMapData(store) {

@@ -1,7 +1,8 @@
 // The large map: pixels, field of view, scale bar, cursor; the pointer's value under it.
 
 import { crisp, font, ink } from "./canvas.js";
-import { paint } from "./colours.js";
+import { labelOf } from "./colourbar.js";
+import { isDiscrete, paint } from "./colours.js";
 import { signed, ticks, unitText, withError, words } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
@@ -52,18 +53,25 @@ function drawVoxel(context, size, grid, voxel, strong) {
   context.strokeRect(...box);
 }
 
+// Why there is no number here, as far as the page knows.
+function whyMasked({ planeEntry: entry, mask, status }, voxel, at) {
+  const { grid } = status;
+  if (Math.hypot(position(grid, voxel.x), position(grid, voxel.y)) > (grid.positions * grid.step) / 2) return "outside the field of view";
+  const code = mask?.data[at];
+  const reason = code === 0 ? entry.unmasked : status.mask_reasons?.[code];
+  return reason ? `masked: ${reason}` : "no value here";
+}
+
 export function valueText(state, voxel) {
   const { planeEntry: entry, plane, errors, classes, status } = state;
   const columns = plane.shape[1];
   if (columns !== status.grid.positions) return "";
   const at = voxel.y * columns + voxel.x;
-  const label = (index) => (index < 0 ? "unknown or outside" : words(status.classes?.[index] ?? `cluster ${index}`));
   const value = plane.data[at];
-  if (entry.name === "cluster_index") return value < 0 ? "outside" : `cluster ${value}`;
-  if (entry.palette === "classes") return label(value);
-  if (!Number.isFinite(value)) return "no value here";
-  const text = withError(value, errors?.data[at], entry.unit);
-  return classes && classes.data[at] >= 0 ? `${text}  ·  ${label(classes.data[at])}` : text;
+  if (isDiscrete(entry.palette)) return labelOf(entry, value);
+  const text = Number.isFinite(value) ? withError(value, errors?.data[at], entry.unit) : whyMasked(state, voxel, at);
+  const label = status.classes?.[classes?.data[at]];
+  return label ? `${text}  ·  ${words(label)}` : text;
 }
 
 function showReadout(state) {

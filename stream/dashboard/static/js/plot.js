@@ -32,26 +32,57 @@ function shade(regions) {
   };
 }
 
+// Vertical bars of ±error about the points of a series; errors: one array for each series, null for none.
+function errorBars(errors) {
+  return (plot) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = devicePixelRatio;
+    for (const [i, own] of errors().entries()) {
+      if (!own) continue;
+      ctx.strokeStyle = plot.series[i + 1].stroke();
+      ctx.beginPath();
+      plot.data[i + 1].forEach((y, k) => {
+        if (y === null || !Number.isFinite(own[k])) return;
+        const x = plot.valToPos(plot.data[0][k], "x", true);
+        const [from, to] = [y - own[k], y + own[k]].map((end) => plot.valToPos(end, "y", true));
+        ctx.moveTo(x, from);
+        ctx.lineTo(x, to);
+      });
+      ctx.stroke();
+    }
+    ctx.restore();
+  };
+}
+
+function series({ ink: name, colour, width = 1.25, dash, fill, mark }) {
+  const stroke = () => colour ?? ink(name);
+  if (!mark) return { stroke, width, dash, fill: fill ? () => fill : undefined, points: { show: false } };
+  return { stroke, paths: () => null, points: { show: true, size: mark, width: 1.5, stroke, fill: fill ?? stroke } };
+}
+
 const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 
-// lines: [{ink, width}], one for each row of data after x
-export function makePlot(place, { height, xLabel = "", whole = false, lines, log = false, regions = () => [], onCursor, onZoom }) {
-  const options = {
+// lines: [{ink or colour, width, dash, fill, mark}], one for each row of data after x; with a mark (its size) points alone
+export function makePlot(place, options) {
+  const { height, xLabel = "", yLabel = "", whole = false, lines, log = false, cursor = true } = options;
+  const { regions = () => [], errors, onCursor, onZoom } = options;
+  const plot = new uPlot({
     width: Math.max(80, place.clientWidth),
     height,
     legend: { show: false },
     padding: [6, 10, 0, 0],
-    cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false } },
-    scales: { x: { time: false }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => padded(low, high) } },
-    axes: [{ ...axis(xLabel, 24), ...(whole ? { incrs: COUNTS } : {}) }, { ...axis("", 46), values: (_, found) => found.map(short) }],
-    series: [{}, ...lines.map((line) => ({ stroke: () => ink(line.ink), width: line.width ?? 1.25, points: { show: false } }))],
+    cursor: cursor ? { y: false, points: { size: 6 }, drag: { x: true, y: false } } : { show: false },
+    scales: { x: { time: false, range: lines.some(({ mark }) => mark) ? (_, low, high) => padded(low, high) : undefined }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => padded(low, high) } },
+    axes: [{ ...axis(xLabel, 24), ...(whole ? { incrs: COUNTS } : {}) }, { ...axis(yLabel, 46), values: (_, found) => found.map(short) }],
+    series: [{}, ...lines.map(series)],
     hooks: {
       drawClear: [shade(regions)],
+      draw: errors ? [errorBars(errors)] : [],
       setCursor: onCursor ? [(plot) => onCursor(plot.cursor.idx, plot.data)] : [],
       setScale: onZoom ? [(plot, name) => name === "x" && onZoom(plot.scales.x)] : [],
     },
-  };
-  const plot = new uPlot(options, [[], ...lines.map(() => [])], place);
+  }, [[], ...lines.map(() => [])], place);
   new ResizeObserver(() => plot.setSize({ width: Math.max(80, place.clientWidth), height })).observe(place);
   return plot;
 }

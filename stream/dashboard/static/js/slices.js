@@ -9,5 +9,6 @@ export function startSlices(store) {
     if (select.options.length === slices.length) return;
     select.replaceChildren(...slices.map((height, i) => new Option(`${i + 1} of ${slices.length}, ${height} µm`, i)));
   });
+  store.on(["slice"], ({ slice }) => (select.value = slice));
   select.addEventListener("change", () => store.set({ slice: Number(select.value) }));
 }

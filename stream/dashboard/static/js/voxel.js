@@ -34,10 +34,11 @@ function showClass({ classes }) {
 }
 
 function showValues({ values }) {
-  const known = values.filter(({ name, value }) => value !== null && !/^(class|cluster)_index$|^strain_error_/.test(name));
+  const told = ({ name, value, masked }) => value !== null || (masked && /^strain_(?!error_)/.test(name)); // one reason a phase
+  const known = values.filter((entry) => told(entry) && !/_index$|^strain_error_|^mask_/.test(entry.name));
   const body = element("tbody");
   let group = null;
-  for (const { group: own, title, value, error, unit } of known) {
+  for (const { group: own, title, value, error, unit, masked } of known) {
     if (own !== group) {
       const head = element("th", own);
       head.colSpan = 2;
@@ -47,7 +48,7 @@ function showValues({ values }) {
       group = own;
     }
     const row = element("tr");
-    row.append(element("td", title), element("td", withError(value, error, unit)));
+    row.append(element("td", title), value === null ? element("td", masked, "why") : element("td", withError(value, error, unit)));
     body.append(row);
   }
   byId("voxel-values").replaceChildren(body);
