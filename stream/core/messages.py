@@ -9,6 +9,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from stream.core.errors import MessageError
+
 Algorithm = Literal["raw", "lz4", "lz4-hdf5", "bslz4"]
 Parts = Sequence[bytes | memoryview]
 """The parts of one multipart message, in order."""
@@ -148,8 +150,8 @@ class Integrate(Protocol):
         """Integrate one (rows, columns) image of unsigned integers."""
         ...
 
-    def encoded(self, array: EncodedArray) -> Pattern:
-        """Integrate one image as it was sent; decompressed where the integration is done."""
+    def many(self, arrays: Sequence[EncodedArray]) -> list[Pattern | MessageError]:
+        """Integrate images as they were sent, each on its own account: an error stands in its pattern's place."""
         ...
 
     def for_series(self, mask: npt.NDArray[np.bool_] | None, saturation: int | None) -> Integrate:

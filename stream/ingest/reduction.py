@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -19,10 +22,21 @@ from stream.ingest.ledger import FrameRow, Mask
 from stream.ingest.preview import Preview
 
 THREADS = max(2, min(8, os.cpu_count() or 2))
+TOGETHER = 8
+"""Frames that one thread takes at a time at most."""
 
 Frame = tuple[FrameRow, Pattern]
 NOWHERE = -1
 """Slot of a frame whose place comes from another stream."""
+
+
+class Job(NamedTuple):
+    """A frame that waits for a thread, and what integrates its series."""
+
+    integrate: Integrate
+    array: EncodedArray
+    row: FrameRow
+    done: Future[Frame]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,6 +50,8 @@ class Reduction:
     expected: Expected
     preview: Preview
     _integrate: Integrate = field(init=False)
+    _waiting: deque[Job] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "integrate"))
 
     def __post_init__(self) -> None:
@@ -80,7 +96,10 @@ class Reduction:
             monitor=read_monitor(event, self.detector.monitor),
             transmission=read_transmission(event, self.detector.transmission),
         )  # fmt: skip
-        return self._pool.submit(self._reduce, self._integrate, array, row)
+        job = Job(self._integrate, array, row, Future())
+        self._waiting.append(job)
+        self._pool.submit(self._work)
+        return job.done
 
     def slot(self, event: Image, number: int) -> int:
         """Grid point of an image, NOWHERE while only an encoder knows it.
@@ -103,10 +122,37 @@ class Reduction:
         """End the threads."""
         self._pool.shutdown()
 
-    def _reduce(self, integrate: Integrate, array: EncodedArray, row: FrameRow) -> Frame:
-        pattern = integrate.encoded(array)
-        self.preview.offer(row.frame, lambda: decompress(array))
-        return row, pattern
+    def _work(self) -> None:
+        """Reduce a share of what waits; there is none where other threads have taken it."""
+        jobs = self._take()
+        if not jobs:
+            return
+        results: Sequence[Pattern | Exception]
+        try:
+            results = jobs[0].integrate.many([job.array for job in jobs])
+        except Exception as error:  # noqa: BLE001  whoever waits for one of them gets it
+            results = [error] * len(jobs)
+        for job, result in zip(jobs, results, strict=True):
+            self._finish(job, result)
+
+    def _take(self) -> list[Job]:
+        """The oldest frames, all of one series: as many as leave each thread its share, and TOGETHER at most."""
+        taken: list[Job] = []
+        with self._lock:
+            share = min(TOGETHER, -(-len(self._waiting) // THREADS))
+            while len(taken) < share and (not taken or self._waiting[0].integrate is taken[0].integrate):
+                taken.append(self._waiting.popleft())
+        return taken
+
+    def _finish(self, job: Job, result: Pattern | Exception) -> None:
+        try:
+            if isinstance(result, Exception):
+                raise result
+            self.preview.offer(job.row.frame, lambda: decompress(job.array))
+        except Exception as error:  # noqa: BLE001  as above
+            job.done.set_exception(error)
+        else:
+            job.done.set_result((job.row, result))
 
 
 def rejected(error: MessageError) -> Future[Frame]:

@@ -18,8 +18,8 @@ from stream.core.config import IntegrationConfig
 from stream.core.errors import MessageError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
 from stream.ingest.integrate import CpuIntegrator, Geometry
+from stream.ingest.integrate.blobs import find_blocks
 from stream.ingest.integrate.cuda import Card, CudaIntegrator, CupyCard
-from stream.ingest.integrate.cuda.blobs import find_blocks
 from stream.ingest.integrate.cuda.launch import decode
 from stream.ingest.integrate.opencl import OpenclIntegrator
 from stream.service.doctor import Finding

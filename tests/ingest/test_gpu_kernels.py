@@ -26,8 +26,8 @@ from stream.core.errors import MessageError
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
 from stream.ingest.integrate import CpuIntegrator
+from stream.ingest.integrate.blobs import find_blocks
 from stream.ingest.integrate.cuda import CudaIntegrator, card
-from stream.ingest.integrate.cuda.blobs import find_blocks
 from stream.ingest.integrate.cuda.launch import decode as decode_on_card
 
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from stream.core.errors import ConfigError, MessageError, UnavailableError
 from stream.core.messages import Pattern
 from stream.core.wire import decompress
+from stream.ingest.integrate.blobs import find_blocks
 from stream.ingest.integrate.cpu import CpuIntegrator
-from stream.ingest.integrate.cuda.blobs import find_blocks
 from stream.ingest.integrate.lz4_sound import is_sound
 from stream.ingest.integrate.opencl import OpenclIntegrator
 from stream.ingest.integrate.opencl_engine import LONGEST

@@ -7,6 +7,7 @@ the last ``total % (8 * element_size)`` bytes as they are. ``lz4`` is one bare L
 
 from __future__ import annotations
 
+import ctypes
 import math
 import struct
 from typing import Any
@@ -21,6 +22,8 @@ from stream.core.messages import EncodedArray
 
 LARGEST_FRAME = 1 << 28
 """Bytes that one array may have: the largest detectors send 16M pixels of at most 8 bytes."""
+LZ4_DECODER: int = ctypes.cast(ctypes.CDLL(lz4.block._block.__file__).LZ4_decompress_safe, ctypes.c_void_p).value or 0
+"""Address of LZ4's own decoder, for kernels: (source, target, size of either) → bytes made, negative when damaged."""
 _HEADER = struct.Struct(">QI")
 _LENGTH = struct.Struct(">I")
 _LZ4_RATIO = 255  # one byte of a match length stands for at most 255 bytes

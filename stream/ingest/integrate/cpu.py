@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,8 +14,10 @@ from stream.core.config import IntegrationConfig
 from stream.core.errors import ConfigError, MessageError, Reject
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
+from stream.ingest.integrate.batch import NOTHING, batches
 from stream.ingest.integrate.geometry import Geometry, Mask
 from stream.ingest.integrate.layout import Layout
+from stream.ingest.integrate.outcome import outcome
 from stream.ingest.integrate.rings import Rings
 from stream.ingest.integrate.split import SplitPixels
 from stream.ingest.integrate.whole import WholePixels
@@ -102,10 +105,22 @@ class CpuIntegrator:
         """
         return self(decompress(array))
 
+    def many(self, arrays: Sequence[EncodedArray]) -> list[Pattern | MessageError]:
+        """See `Integrate`. What cannot be integrated block by block is decoded as a whole, to the same bits.
+
+        So is a damaged blob: `decompress` names the reason.
+        """
+        found: dict[int, Pattern | None] = {}
+        for batch in batches(arrays, self.shape):
+            patterns = self.layout.patterns(batch.blobs, self.largest_valid(batch.dtype))
+            found |= dict(zip(batch.numbers, patterns, strict=True))
+        return [found.get(n) or outcome(self.encoded, array) for n, array in enumerate(arrays)]
+
     def warm_up(self) -> None:
         """Compile for every dtype, so that no frame waits for it."""
         for dtype in DTYPES:
             self(np.zeros(self.shape, dtype=dtype))
+        self.layout.patterns(NOTHING, 0)
 
     def flat(self, image: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The pixels of a (rows, columns) image in native byte order, shape (pixels,).

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 from stream.core.messages import EncodedArray
-from stream.ingest.integrate.cuda.blobs import BLOCK, Places, as_bytes
+from stream.ingest.integrate.blobs import BLOCK, Places, as_bytes
 
 LAST_LITERALS = 5
 MATCH_LIMIT = 12

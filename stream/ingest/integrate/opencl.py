@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -9,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.axis import RadialAxis
-from stream.core.errors import BraggstreamError, UnavailableError
+from stream.core.errors import BraggstreamError, MessageError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
+from stream.ingest.integrate.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cpu import CpuIntegrator
-from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.geometry import Mask
 from stream.ingest.integrate.images import one_line
 from stream.ingest.integrate.lz4_sound import is_sound
 from stream.ingest.integrate.opencl_engine import LONGEST, Engine
+from stream.ingest.integrate.outcome import outcomes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +100,10 @@ class OpenclIntegrator:
         with self.engine.lock:
             self.engine.unpack(array, self.cpu.largest_valid(array.dtype))
             return self.engine.integrate()
+
+    def many(self, arrays: Sequence[EncodedArray]) -> list[Pattern | MessageError]:
+        """See `Integrate`."""
+        return outcomes(self.encoded, arrays)
 
     def warm_up(self) -> None:
         """Run every kernel once, so that no frame waits for it."""

@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array
 
 from stream.core.errors import ConfigError
 from stream.core.messages import EncodedArray, Pattern
-from stream.ingest.integrate.cuda.blobs import DTYPES
+from stream.ingest.integrate.blobs import DTYPES
 from stream.ingest.integrate.layout import Layout
 from stream.ingest.integrate.split import SplitPixels
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels

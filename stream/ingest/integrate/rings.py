@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from stream.core.axis import RadialAxis
 from stream.core.config.models import Filter
 from stream.core.messages import Pattern
+from stream.ingest.integrate.batch import Blobs
 from stream.ingest.integrate.filters import clip_sigma, sort_by_ring, trim
 from stream.ingest.integrate.geometry import Floats, Mask
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
@@ -65,3 +67,7 @@ class Rings:
             trim(*rings, *self.filter.trimmed, sums, norms)
         total = sums.astype(np.float32)
         return Pattern(sums=total, norms=norms.astype(np.float32), variances=total)
+
+    def patterns(self, blobs: Blobs, limit: int) -> Sequence[Pattern | None]:
+        """A filter needs the whole ring."""
+        return [None] * len(blobs.addresses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,8 +15,11 @@ from scipy.sparse import csc_array, csr_array
 from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig
 from stream.core.messages import Pattern
+from stream.ingest.integrate.batch import Blobs, Bytes, Space, usable_groups
 from stream.ingest.integrate.geometry import Floats, Geometry, Mask
 from stream.ingest.integrate.kernel import accumulate_listed, accumulate_shared
+from stream.ingest.integrate.lanes import FRAMES
+from stream.ingest.integrate.together import add_split
 
 ROUNDING = 1e-6
 """How far from 1 the sum of pyFAI's single-precision shares of a whole pixel may be."""
@@ -24,6 +28,8 @@ Shared = tuple[npt.NDArray[Any], Floats]
 """First bin of each pixel, axis.bins where it has none, and its share of the pixel; the rest is the next bin's."""
 Listed = tuple[npt.NDArray[np.int32], npt.NDArray[Any], Floats]
 """Pixel, bin and share of what does not fit that."""
+Totals = tuple[Floats, Floats, Floats, Floats]
+"""What `accumulate_shared` and `accumulate_listed` add to: both's sums, then both's weights of invalid pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +43,8 @@ class SplitPixels:
         solid angle × polarisation, float64 (pixels,).
     norms
         Σ share·weight of each bin, shape (axis.bins,).
+    usable
+        which pixels have a bin: see `usable_groups`.
     """
 
     axis: RadialAxis
@@ -44,6 +52,7 @@ class SplitPixels:
     listed: Listed
     weights: Floats
     norms: Floats
+    usable: Bytes
 
     @classmethod
     def create(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask) -> Self:
@@ -51,7 +60,7 @@ class SplitPixels:
         axis, matrix = _pyfai_matrix(geometry, integration, mask)
         weights = geometry.weights(integration.solid_angle, integration.polarization).ravel()
         used = np.isfinite(weights) & (weights > 0)
-        layout = cls(axis, *_shares(matrix), np.where(used, weights, 0), np.zeros(axis.bins))
+        layout = cls(axis, *_shares(matrix), np.where(used, weights, 0), np.zeros(axis.bins), usable_groups(used))
         return layout.masked(~used)
 
     def masked(self, mask: Mask) -> Self:
@@ -60,9 +69,12 @@ class SplitPixels:
         kept = ~mask[self.listed[0]]
         pixels, places, parts = self.listed
         shared = np.where(mask, self.axis.bins, bins).astype(bins.dtype), shares
-        left = replace(self, shared=shared, listed=(pixels[kept], places[kept], parts[kept]))
-        _, _, norms = left._accumulate(np.full(mask.size, np.nan), np.inf)
-        return replace(left, norms=norms)
+        listed = pixels[kept], places[kept], parts[kept]
+        used = shared[0] < self.axis.bins
+        used[listed[0]] = True
+        left = replace(self, shared=shared, listed=listed, usable=usable_groups(used))
+        _, _, *excluded = left._accumulate(np.full(mask.size, np.nan), np.inf)
+        return replace(left, norms=_norms(*excluded))
 
     def pattern(self, pixels: npt.NDArray[Any], limit: Any) -> Pattern:
         """Σ s·counts and Σ s·weights; the Poisson variance of the sum is Σ s²·counts, as pyFAI propagates it.
@@ -71,25 +83,37 @@ class SplitPixels:
         as the whole; so has the innermost one of "full" where pyFAI gives the pixel that holds the beam's centre a
         negative share of it.
         """
-        sums, variances, excluded = self._accumulate(pixels, limit)
-        norms = np.maximum(self.norms - excluded, 0)
-        return Pattern(
-            sums=sums.astype(np.float32), norms=norms.astype(np.float32), variances=variances.astype(np.float32)
-        )
+        return self._pattern(*self._accumulate(pixels, limit))
 
-    def _accumulate(self, pixels: npt.NDArray[Any], limit: Any) -> tuple[Floats, Floats, Floats]:
-        """Sums and variances of the valid pixels, and norms of the others, each of shape (bins,)."""
+    def patterns(self, blobs: Blobs, limit: int) -> Sequence[Pattern | None]:
+        """The same of frames as they were sent, to the same bits: each adds up in the order of its pixels."""
+        totals = [np.zeros((*total.shape, FRAMES)) for total in self._totals()]
+        sound = np.ones(len(blobs.addresses), dtype=bool)
+        add_split(blobs, self.shared, self.listed, self.weights, self.usable, limit, Space.make(), sound, *totals)
+        return [self._pattern(*(total[..., f] for total in totals)) if good else None for f, good in enumerate(sound)]
+
+    def _totals(self) -> Totals:
         rows = self.axis.bins + 1
-        sums, excluded = np.zeros((rows, 3)), np.zeros((rows, 2))
-        more, more_excluded = np.zeros((rows, 2)), np.zeros(rows)
+        return np.zeros((rows, 3)), np.zeros((rows, 2)), np.zeros((rows, 2)), np.zeros(rows)
+
+    def _accumulate(self, pixels: npt.NDArray[Any], limit: Any) -> Totals:
+        sums, more, excluded, more_excluded = totals = self._totals()
         accumulate_shared(pixels, *self.shared, self.weights, limit, sums, excluded)
         accumulate_listed(pixels, *self.listed, self.weights, limit, more, more_excluded)
+        return totals
+
+    def _pattern(self, sums: Floats, more: Floats, excluded: Floats, more_excluded: Floats) -> Pattern:
         squares = sums[:, :2] - sums[:, 2:]  # s² = s − s(1 − s), and the same of 1 − s
-        return (
-            _fold(sums) + more[:-1, 0],
-            np.maximum(_fold(squares), 0) + more[:-1, 1],
-            _fold(excluded) + more_excluded[:-1],
+        counts = _fold(sums) + more[:-1, 0]
+        variances = np.maximum(_fold(squares), 0) + more[:-1, 1]
+        norms = np.maximum(self.norms - _norms(excluded, more_excluded), 0)
+        return Pattern(
+            sums=counts.astype(np.float32), norms=norms.astype(np.float32), variances=variances.astype(np.float32)
         )
+
+
+def _norms(excluded: Floats, more_excluded: Floats) -> Floats:
+    return _fold(excluded) + more_excluded[:-1]
 
 
 def _fold(columns: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,8 +13,11 @@ from pyFAI.units import to_unit
 from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig
 from stream.core.messages import Pattern
+from stream.ingest.integrate.batch import Blobs, Bytes, Space, usable_groups
 from stream.ingest.integrate.geometry import Floats, Geometry, Mask
 from stream.ingest.integrate.kernel import LANES, accumulate
+from stream.ingest.integrate.lanes import FRAMES
+from stream.ingest.integrate.together import add_whole
 
 UPPER = 1 + float(np.finfo(np.float32).eps)
 """pyFAI puts the upper edge this factor above the largest position, so that the bins hold it."""
@@ -31,12 +35,15 @@ class WholePixels:
         solid angle × polarisation in units of 2⁻³², 0 where there is no bin, int64 (pixels,).
     norms
         their sum in each bin, int64 (axis.bins + 1,).
+    usable
+        which pixels have a bin: see `usable_groups`.
     """
 
     axis: RadialAxis
     bins: npt.NDArray[np.unsignedinteger[Any]]
     weights: npt.NDArray[np.int64]
     norms: npt.NDArray[np.int64]
+    usable: Bytes
 
     @classmethod
     def create(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask) -> Self:
@@ -58,7 +65,7 @@ class WholePixels:
         weights = np.where(nowhere, 0, weights)
         norms = np.zeros(axis.bins + 1, dtype=np.int64)
         np.add.at(norms, bins, weights)
-        return cls(axis, bins, weights, norms)
+        return cls(axis, bins, weights, norms, usable_groups(bins < axis.bins))
 
     def masked(self, mask: Mask) -> Self:
         """The same bins without the pixels of `mask`, shape (pixels,)."""
@@ -73,9 +80,19 @@ class WholePixels:
         lanes = np.zeros((LANES, self.axis.bins + 1), dtype=exact)
         excluded = np.zeros(self.axis.bins + 1, dtype=np.int64)
         accumulate(pixels, self.bins, self.weights, limit, lanes, excluded)
-        sums = lanes.sum(axis=0)[:-1].astype(np.float32)
+        return self._pattern(lanes.sum(axis=0), excluded)
+
+    def patterns(self, blobs: Blobs, limit: int) -> Sequence[Pattern | None]:
+        """The same of frames as they were sent, to the same bits: all sums are of integers."""
+        sums, excluded = np.zeros((2, self.axis.bins + 1, FRAMES), dtype=np.int64)
+        sound = np.ones(len(blobs.addresses), dtype=bool)
+        add_whole(blobs, self.bins, self.weights, self.usable, limit, Space.make(), sound, sums, excluded)
+        return [self._pattern(sums[:, f], excluded[:, f]) if good else None for f, good in enumerate(sound)]
+
+    def _pattern(self, sums: npt.NDArray[Any], excluded: npt.NDArray[np.int64]) -> Pattern:
+        counts = sums[:-1].astype(np.float32)
         norms = ((self.norms - excluded)[:-1] / UNIT_WEIGHT).astype(np.float32)
-        return Pattern(sums=sums, norms=norms, variances=sums)
+        return Pattern(sums=counts, norms=norms, variances=counts)
 
 
 def _limits(positions: Floats, limits: tuple[float, float] | None, scale: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.errors import UnavailableError
-from stream.ingest.integrate.cuda.blobs import Bytes
+from stream.ingest.integrate.blobs import Bytes
 from stream.ingest.integrate.images import one_line
 
 STREAMS = 3

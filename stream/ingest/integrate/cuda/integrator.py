@@ -10,15 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.axis import RadialAxis
-from stream.core.errors import ConfigError
+from stream.core.errors import ConfigError, MessageError
 from stream.core.messages import EncodedArray, Pattern
 from stream.core.wire import decompress
+from stream.ingest.integrate.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cpu import CpuIntegrator
-from stream.ingest.integrate.cuda.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cuda.card import Card
 from stream.ingest.integrate.cuda.gather import Gather
 from stream.ingest.integrate.cuda.launch import Sums, Tables
 from stream.ingest.integrate.geometry import Mask
+from stream.ingest.integrate.outcome import outcomes
 from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
 
 BATCH = 16
@@ -93,6 +94,10 @@ class CudaIntegrator:
         places = find_blocks(array) if tuple(array.shape) == self.cpu.shape else None
         pattern = None if places is None else self._gather((array, places))
         return self(decompress(array)) if pattern is None else pattern
+
+    def many(self, arrays: Sequence[EncodedArray]) -> list[Pattern | MessageError]:
+        """See `Integrate`."""
+        return outcomes(self.encoded, arrays)
 
     def warm_up(self) -> None:
         """Run every kernel once, so that no frame waits for it."""

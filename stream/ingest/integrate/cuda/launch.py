@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.messages import EncodedArray
-from stream.ingest.integrate.cuda.blobs import BLOCK, Places, as_bytes, block_count
+from stream.ingest.integrate.blobs import BLOCK, Places, as_bytes, block_count
 from stream.ingest.integrate.cuda.card import Card
 
 WARP = 32

@@ -1,4 +1,4 @@
-"""Compressed frames on their way to the card: where their blocks lie, found before anything is sent."""
+"""Compressed frames as kernels take them: where their blocks lie, found before anything else is done."""
 
 from __future__ import annotations
 

@@ -1,0 +1,152 @@
+"""Compressed frames into sums, eight together: one look at where a pixel goes serves them all.
+
+What the arguments have in common
+---------------------------------
+blobs, space, sound
+    as in `stream.ingest.integrate.blocks`.
+bins, weights
+    bin number and weight of each pixel, shape (pixels,).
+usable
+    what `usable_groups` made of the pixels that are in a bin.
+limit
+    the largest valid count.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from stream.ingest.integrate.batch import RUN
+from stream.ingest.integrate.blobs import BLOCK
+from stream.ingest.integrate.blocks import full_counts, leave_bright, take_apart, unpack
+from stream.ingest.integrate.lanes import FRAMES, WIDTH, add_counts, add_shares
+
+LARGEST_SUM = 2**32 // 255 - BLOCK
+"""Pixels whose lowest bytes a uint32 holds the sum of, before another block."""
+
+
+@numba.njit(nogil=True, cache=True)
+def add_whole(blobs, bins, weights, usable, limit, space, sound, sums, excluded):  # type: ignore[no-untyped-def]
+    """Add frames to the bins of whole pixels: counts to sums, weights of invalid pixels to excluded.
+
+    Both are int64 (bins + 1, FRAMES).
+    """
+    lanes = np.zeros(sums.shape, np.uint32)
+    bright, counts = np.zeros(FRAMES, np.int64), np.zeros((FRAMES, 8), np.int64)
+    to_lanes, to_counts = np.int64(lanes.ctypes.data), np.int64(space.counts.ctypes.data)
+    held = 0
+    for block in range(blobs.places.shape[1] - 1):
+        start, groups = unpack(blobs, block, bins.size, space, sound)
+        if held > LARGEST_SUM:
+            sums += lanes
+            lanes[:] = 0
+            held = 0
+        held += 8 * groups
+        for first in range(0, groups, WIDTH):
+            more = take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
+            for j in range(min(WIDTH, groups - first)):
+                pixel = start + 8 * (first + j)
+                if (more >> np.uint64(j)) & np.uint64(1):
+                    full_counts(blobs, groups, first + j, space, counts)
+                    for f in range(sound.size):
+                        for i in range(8):
+                            place = bins[pixel + i]
+                            _add_one(counts[f, i], place, weights[pixel + i], limit, f, sums, excluded)
+                else:
+                    for i in range(8):
+                        place = np.int64(bins[pixel + i])
+                        add_counts(to_counts + i * RUN + j * FRAMES, to_lanes + place * (4 * FRAMES))
+        leave_bright(bright, start + 8 * groups, sound)
+        if not sound.any():
+            return
+    sums += lanes
+    tail = bins.size - blobs.tails.shape[1]
+    for f in range(sound.size):
+        for pixel in range(tail, bins.size):
+            _add_one(blobs.tails[f, pixel - tail], bins[pixel], weights[pixel], limit, f, sums, excluded)
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_one(count, place, weight, limit, frame, sums, excluded):  # type: ignore[no-untyped-def]
+    if count <= limit:
+        sums[place, frame] += count
+    else:
+        excluded[place, frame] += weight
+
+
+@numba.njit(nogil=True, cache=True)
+def add_split(  # type: ignore[no-untyped-def]
+    blobs, shared, listed, weights, usable, limit, space, sound, sums, more, excluded, more_excluded
+):
+    """Add frames to the bins of split pixels, in the order of `accumulate_shared` and `accumulate_listed`.
+
+    shared and listed are those of `SplitPixels`; sums, more, excluded, more_excluded are what the two add to, with
+    FRAMES as a last axis.
+    """
+    bins, shares = shared
+    bright, counts = np.zeros(FRAMES, np.int64), np.zeros((FRAMES, 8), np.int64)
+    to_sums, to_counts = np.int64(sums.ctypes.data), np.int64(space.counts.ctypes.data)
+    entry = 0
+    for block in range(blobs.places.shape[1] - 1):
+        start, groups = unpack(blobs, block, bins.size, space, sound)
+        for first in range(0, groups, WIDTH):
+            needed = take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
+            for j in range(min(WIDTH, groups - first)):
+                pixel = start + 8 * (first + j)
+                in_list = entry < listed[0].size and listed[0][entry] < pixel + 8
+                if in_list or (needed >> np.uint64(j)) & np.uint64(1):
+                    full_counts(blobs, groups, first + j, space, counts)
+                    for f in range(sound.size):
+                        for i in range(8):
+                            _add_shared(counts[f, i], pixel + i, shared, weights, limit, f, sums, excluded)
+                    entry = _add_listed(counts, pixel, entry, listed, weights, limit, sound, more, more_excluded)
+                else:
+                    for i in range(8):
+                        place = np.int64(bins[pixel + i])
+                        at = to_counts + i * RUN + j * FRAMES
+                        add_shares(at, shares[pixel + i], to_sums + place * (3 * 8 * FRAMES))
+        leave_bright(bright, start + 8 * groups, sound)
+        if not sound.any():
+            return
+    tail = bins.size - blobs.tails.shape[1]
+    counts[: sound.size, : blobs.tails.shape[1]] = blobs.tails
+    for f in range(sound.size):
+        for pixel in range(tail, bins.size):
+            _add_shared(counts[f, pixel - tail], pixel, shared, weights, limit, f, sums, excluded)
+    _add_listed(counts, tail, entry, listed, weights, limit, sound, more, more_excluded)
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_shared(count, pixel, shared, weights, limit, frame, sums, excluded):  # type: ignore[no-untyped-def]
+    place, share = shared[0][pixel], shared[1][pixel]
+    if count <= limit:
+        first = share * count
+        second = count - first
+        sums[place, 0, frame] += first
+        sums[place, 1, frame] += second
+        sums[place, 2, frame] += share * second
+    else:
+        first = share * weights[pixel]
+        excluded[place, 0, frame] += first
+        excluded[place, 1, frame] += weights[pixel] - first
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_listed(  # type: ignore[no-untyped-def]
+    counts, pixel, entry, listed, weights, limit, sound, more, more_excluded
+):
+    """Add what is listed of the eight pixels from `pixel` on; returns the next entry."""
+    pixels, bins, shares = listed
+    while entry < pixels.size and pixels[entry] < pixel + 8:
+        place, share = bins[entry], shares[entry]
+        for f in range(sound.size):
+            count = counts[f, pixels[entry] - pixel]
+            if count <= limit:
+                part = share * count
+                more[place, 0, f] += part
+                more[place, 1, f] += share * part
+            else:
+                more_excluded[place, f] += share * weights[pixels[entry]]
+        entry += 1
+    return entry
