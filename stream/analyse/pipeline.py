@@ -5,14 +5,20 @@ journal → patterns → sinograms → SIRT → voxels → classes, phases, stra
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from stream.analyse.crystal.model import State
+from stream.analyse.imaging import Imaging
 from stream.analyse.results import Result, write_results
+from stream.analyse.sinograms import Sinograms
+from stream.analyse.slices import Voxels
 from stream.analyse.statistics import class_statistics
 from stream.analyse.store import PatternStore, mapped, window
 from stream.analyse.tomograph import Tomograph
@@ -28,7 +34,10 @@ from stream.ingest.ledger_reader import LedgerRecord
 Arrays = dict[str, npt.NDArray[Any]]
 Maps = tuple[Arrays, dict[str, Any]]
 
-SHARE = 0.5  # of the time between two updates: for SIRT; the rest is for reading the voxels
+ITERATE, READ = (
+    0.25,
+    0.15,
+)  # of the time between two updates; the rest is for publishing them, and for the other processes
 
 
 @dataclass(slots=True)
@@ -38,13 +47,15 @@ class Pipeline:
     directory: RunDirectory
     config: Config
     store: PatternStore
-    tomograph: Tomograph
+    sinograms: Sinograms
+    imaging: Imaging
     reader: VoxelReader
-    volume: npt.NDArray[np.float32]
-    regions: list[Region]
+    regions: dict[str, tuple[float, float] | None]
     trace: list[float] = field(default_factory=list)
     planes: list[Arrays] = field(default_factory=list)
     noise: npt.NDArray[np.float32] = field(init=False)
+    _waiting: list[int] = field(default_factory=list)
+    _start: State | None = None
 
     @classmethod
     def create(
@@ -60,9 +71,11 @@ class Pipeline:
         slices, _, count = grid.shape
         volume = mapped(directory.volume, (slices, count, count, axis.bins))
         volume[:] = np.nan
-        tomograph = Tomograph(store, config.reconstruction)
         reader = VoxelReader.from_config(config, axis)
-        pipeline = cls(directory, config, store, tomograph, reader, volume, list(config.regions))
+        regions = {"global": None, **{region.name: region.range for region in config.regions}}
+        sinograms = Sinograms(store, regions, reader.phases)
+        imaging = Tomograph(store, config.reconstruction, volume, sinograms.windows["global"])
+        pipeline = cls(directory, config, store, sinograms, imaging, reader, regions)
         pipeline.planes = [pipeline._blank((count, count)) for _ in range(slices)]
         pipeline.noise = np.full((slices, axis.bins), np.nan, dtype=np.float32)
         return pipeline
@@ -74,23 +87,26 @@ class Pipeline:
 
     def take(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
         """Take journalled frames."""
-        for row in rows:
-            self.store.take(journal, row)
+        self.sinograms.take([row.slot for row in rows if self.store.take(journal, row)])
 
     def add_regions(self, regions: Sequence[Region]) -> None:
         """Regions that a person drew; one of a known name replaces it."""
-        names = {region.name for region in regions}
-        self.regions = [region for region in self.regions if region.name not in names] + list(regions)
+        self.regions |= {region.name: region.range for region in regions}
+        self.sinograms.look_at(regions)
 
     def update(self) -> Maps:
         """Sharpen the live volume with what has arrived and read its voxels, within the time between updates."""
-        budget = self.config.reconstruction.update_every * SHARE
-        changed = self.tomograph.update(budget)
-        residual = self.tomograph.residual()
+        every = self.config.reconstruction.update_every
+        changed = self.imaging.update(every * ITERATE)
+        residual = self.imaging.residual()
         self.trace += [] if residual is None else [residual]
+        self._waiting = changed + [s for s in self._waiting if s not in changed]
         for s in changed:
-            self.volume[s] = self.tomograph.slices[s].volume
-            self.planes[s] = self._read(s, budget / len(changed))
+            self.planes[s] = self.planes[s] | self._windows(self.imaging.voxels(s))
+        self._read_in_turn(every * READ)
+        if self.reader.start is not self._start:
+            self._weigh()
+        self.sinograms.update()
         return self._maps(self.trace[-500:])
 
     def finish(self, record: LedgerRecord) -> Maps:
@@ -98,57 +114,67 @@ class Pipeline:
 
         record is the ledger's, of the commit that brought the last frame taken or a later one.
         """
-        self.tomograph.settle()
+        self.sinograms.settle()
+        self.imaging.settle()
         self.reader.settle()
         traces = []
         for s in range(len(self.planes)):
-            self.volume[s], trace = self.tomograph.final(s)
+            voxels, trace = self.imaging.final(s)
             if np.isfinite(trace).all():  # there were counts
                 traces.append(trace)
-            self.planes[s] = self._read(s, None)
+            self.noise[s] = voxels.noise()
+            self.planes[s] = self._windows(voxels) | self.reader.read(s, voxels, {}, None)
+        self._weigh()
+        self.sinograms.weigh_all()
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
         result = Result(
-            config=self.config, store=self.store, volume=self.volume, arrays=arrays, told=told, record=record
+            config=self.config, store=self.store, volume=self.imaging.volume, arrays=arrays, told=told, record=record
         )
         write_results(self.directory.results, result)
         return arrays, told
 
     def _blank(self, shape: tuple[int, int]) -> Arrays:
         """Maps of a slice that was not measured yet."""
-        names = ["global", *(region.name for region in self.regions)]
-        return {name: np.full(shape, np.nan) for name in names} | self.reader.blank(shape)
+        return {name: np.full(shape, np.nan) for name in self.regions} | self.reader.blank(shape)
 
-    def _read(self, s: int, budget: float | None) -> Arrays:
-        """Maps of one slice, each (y, x); within `budget` seconds, or all of it for the final result."""
-        volume, axis = np.asarray(self.volume[s]), self.store.axis
-        planes: Arrays = {"global": window(volume, axis, None)}
-        for region in self.regions:
-            planes[region.name] = window(volume, axis, region.range)
-        variance = self.tomograph.voxel_variance(s)
-        self.noise[s] = mean_over_voxels(variance)
-        planes.update(self.reader.read(volume, variance, self.planes[s], budget))
+    def _windows(self, voxels: Voxels) -> Arrays:
+        """Maps (y, x) of the pattern's integrals over all bins and over each region."""
+        planes = {}
+        for name, limits in self.regions.items():
+            planes[name] = np.full(voxels.inside.shape, np.nan, dtype=np.float32)
+            planes[name][voxels.inside] = voxels.through(partial(window, axis=self.store.axis, limits=limits))
         return planes
+
+    def _read_in_turn(self, seconds: float) -> None:
+        """Read slices that changed, those that wait longest first, while there is time."""
+        deadline = time.monotonic() + seconds
+        while self._waiting and (left := deadline - time.monotonic()) > 0:
+            s = self._waiting.pop(0)
+            voxels = self.imaging.voxels(s)
+            self.noise[s] = voxels.noise()
+            self.planes[s] = self.reader.read(s, voxels, self.planes[s], left)
+
+    def _weigh(self) -> None:
+        """Take the amounts in a ray from where the latest fits started."""
+        self._start = self.reader.start
+        operator = self.reader.amounts(self.sinograms.known)
+        if operator is not None:
+            self.sinograms.weigh(operator)
 
     def _maps(self, trace: list[float]) -> Maps:
         """Stack the slices' planes under their names in the tree, with what is told of them."""
-        store, axis = self.store, self.store.axis
+        store = self.store
         names = dict.fromkeys(name for planes in self.planes for name in planes)
         arrays: Arrays = {f"maps/{name}": self._stack(name) for name in names}
-        arrays["maps/coverage"] = self.tomograph.coverage()
-        arrays["radial"] = axis.centers
-        arrays["sum_pattern"] = store.sum_pattern()
-        arrays["sinograms/global"] = window(store.patterns, axis, None).astype(np.float32)
-        for region in self.regions:
-            arrays[f"sinograms/{region.name}"] = window(store.patterns, axis, region.range).astype(np.float32)
-        arrays.update(self.reader.sinograms(store.patterns))
+        arrays["maps/coverage"] = self.imaging.coverage()
+        arrays["radial"] = store.axis.centers
+        arrays["sum_pattern"] = self.sinograms.sum_pattern(store.with_beam)
+        arrays.update(self.sinograms.arrays())
         arrays["voxel_noise"] = self.noise
         arrays["projection_frames"] = store.measured.sum(axis=2)
-        center = self.tomograph.center
         told = {
-            "center_um": center.um,
-            "center_from": center.source,
-            "iterations": self.config.reconstruction.iterations,
+            **self.imaging.told,
             "residual": trace[-1] if trace else None,
             "residual_trace": trace,
             "no_beam": store.no_beam_frames(),
@@ -163,11 +189,3 @@ class Pipeline:
         blank = -1 if known.dtype == np.int8 else np.nan
         dtype = np.int8 if known.dtype == np.int8 else np.float32
         return np.stack([planes.get(name, np.full_like(known, blank)) for planes in self.planes]).astype(dtype)
-
-
-def mean_over_voxels(variance: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(bin,) mean of a (y, x, bin) array over the voxels where it is known; NaN where it never is."""
-    known = np.isfinite(variance)
-    total = np.where(known, variance, 0).sum(axis=(0, 1), dtype=np.float64)
-    count = known.sum(axis=(0, 1))
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 import structlog
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stream.analyse.pipeline import Maps, Pipeline
 from stream.core.axis import RadialAxis
@@ -34,6 +35,7 @@ def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
     while (state := ledger.snapshot().state).get("axis") is None:
         if stop.wait(POLL):
             return
+    threadpool_limits(1, "blas")  # its threads spin while they wait, and the work is shared out to threads as it is
     axis = RadialAxis(**state["axis"])
     pipeline = Pipeline.create(directory, config, grid, axis, state["background"])
     Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline).run(stop)

@@ -94,21 +94,15 @@ class PatternStore:
         lost = (self.measured & ~self.with_beam).ravel()[self.grid.visit]
         return [int(n) for n in np.flatnonzero(lost)]
 
-    def variances(self, index: int) -> Floats:
-        """Poisson variance of each pattern of a slice, (angle, position, bin).
+    def variances(self, rays: tuple[npt.NDArray[np.intp], ...]) -> Floats:
+        """Poisson variance (ray, bin) of the patterns at (slice, angle, position) indices.
 
         σ² = Σ counts / (norm · monitor)² = pattern / (norm · monitor); a pixel or two that a frame excludes changes
         its norms by less than the variance is known.
         """
-        counts = self.patterns[index] if self.background is None else self.patterns[index] + self.background
+        counts = self.patterns[rays] if self.background is None else self.patterns[rays] + self.background
         with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(counts / (self.norms * self.monitors[index][..., None]), dtype=np.float32)
-
-    def sum_pattern(self) -> npt.NDArray[np.float64]:
-        """Sum of all patterns with beam, (bin,); NaN where none reaches."""
-        rays = self.patterns[self.with_beam]
-        total = np.nansum(rays, axis=0, dtype=np.float64)
-        return np.asarray(np.where(np.isfinite(rays).any(axis=0), total, np.nan))
+            return np.asarray(counts / (self.norms * self.monitors[rays][:, None]), dtype=np.float32)
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.float32]]:

@@ -1,8 +1,10 @@
-"""The slices of a scan under reconstruction: rotation axis, progressive SIRT, final SIRT."""
+"""The slices of a scan under reconstruction: rotation axis, spectral basis, progressive SIRT, final SIRT."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,18 +12,31 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from stream.analyse.store import PatternStore, window
-from stream.analyse.tomography.center import find_center
-from stream.analyse.tomography.noise import noise_gain, voxel_variance
+from stream.analyse.slices import BATCH, Indices, Voxels, WholeSlice, share_out
+from stream.analyse.store import PatternStore
+from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
+from stream.analyse.tomography.center import CenterEstimate, find_center
+from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import ProgressiveSirt, reconstruct
+from stream.analyse.tomography.sirt import reconstruct
+from stream.analyse.tomography.spectral import SpectralSlice
+from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
 
-QUIETEST = 1e-3  # of a voxel's mean variance: a bin that caught no count is not known exactly
 MOVED = 0.1  # steps: a smaller change of the axis does not restart the live reconstruction
-GROWN = 1.2  # times the rays of the last look for the axis, before the next: looking takes longer than an update
+GROWN = 1.2  # times the rays of the last look: for the axis, the basis and the noise
+CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
+RENEWED = 4096  # rays that an update brings into the newest basis
+SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
+
+
+def _portions(iterations: int) -> list[int]:
+    whole, rest = divmod(iterations, CONSTRAINED)
+    return [CONSTRAINED] * whole + ([rest] if rest else [])
+
 
 log = structlog.get_logger()
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,100 +49,227 @@ class Center:
 
 @dataclass(slots=True)
 class Tomograph:
-    """Live volumes of all slices; each is warm from one update to the next."""
+    """Live slices in a spectral basis, warm from one update to the next; final ones from zero.
+
+    volume: (slice, y, x, bin) voxels' patterns, NaN where not known; live ones are written in turn.
+    """
 
     store: PatternStore
     config: ReconstructionConfig
+    volume: Floats
+    sums: npt.NDArray[np.float32]
+    """(slice, angle, position) sum of each ray's pattern, which tells the axis."""
     center: Center = field(init=False)
-    slices: list[ProgressiveSirt] = field(init=False)
-    given: npt.NDArray[np.bool_] = field(init=False)
-    gains: dict[int, tuple[int, npt.NDArray[np.float64]]] = field(default_factory=dict)
+    basis: Basis = field(init=False)
+    slices: list[SpectralSlice] = field(init=False)
+    given: npt.NDArray[np.float64] = field(init=False)
+    """(slice, angle, position) weights of the rays that the slices have."""
+    columns: npt.NDArray[np.float64] = field(init=False)
+    """(slice, y, x) weighted path through each voxel, µm; planned (y, x) is that of the whole scan."""
+    planned: npt.NDArray[np.float64] = field(init=False)
+    _moments: Moments = field(init=False)
+    _turns: list[Turn] = field(init=False)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "axis"))
+    _search: Future[CenterEstimate] | None = None
     _looked: int = 0
+    _based: int = 0
+    _noised: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin with the best axis known."""
-        self._begin(self.estimate_center())
+        """Begin with the axis of the config, or with the grid's middle."""
+        slices, _, count = self.store.grid.shape
+        self._moments = Moments(self.store.axis.bins)
+        self.basis = find_basis(self._moments, RANK)
+        self.given = np.zeros(self.store.grid.shape)
+        self.columns = np.zeros((slices, count, count))
+        middle = float(self.store.grid.positions[[0, -1]].mean())
+        known = self.config.center != "auto"
+        self._turn_about(Center(float(self.config.center), "config") if known else Center(middle, "grid"))
+        projector = self.projector()
+        self.slices = [SpectralSlice(projector, self.basis) for _ in range(slices)]
+        self._turns = [Turn() for _ in range(slices)]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the metadata say of the reconstruction."""
+        basis = self.basis
+        return {
+            "center_um": self.center.um,
+            "center_from": self.center.source,
+            "iterations": self.config.iterations,
+            "basis": {"rank": basis.rank, "structures": basis.structures, "left_out": basis.left_out,
+                      "worst_bin": basis.worst},
+        }  # fmt: skip
 
     def projector(self) -> Projector:
         """The geometry of every slice."""
         return Projector(self.store.grid.angles, self.store.grid.positions, self.center.um)
 
-    def estimate_center(self) -> Center:
-        """The rotation axis: configured, or found in the slice with most rays, or the middle of the grid."""
-        if self.config.center != "auto":
-            return Center(float(self.config.center), "config")
-        usable = self.store.with_beam
-        fullest = int(usable.sum(axis=(1, 2)).argmax())
-        sinogram = window(self.store.patterns[fullest], self.store.axis, None)
-        found = find_center(sinogram, usable[fullest], self.store.grid.angles, self.store.grid.positions)
-        return Center(found.center_um, found.source)
+    def weights(self) -> npt.NDArray[np.float64]:
+        """What each ray counts for, (slice, angle, position), 0..1."""
+        return self.store.with_beam.astype(np.float64)
 
     def update(self, seconds: float) -> list[int]:
-        """Take up new rays and iterate for about `seconds`; the slices that changed, the newest first."""
-        usable = self.store.with_beam
-        rays = int(usable.sum())
-        if rays >= GROWN * self._looked and rays != self._looked:
-            self._looked = rays
-            self._follow(self.estimate_center())
-        changed = [s for s in range(len(self.slices)) if (usable[s] != self.given[s]).any()]
-        for s in changed:
-            angle, position = np.nonzero(usable[s] != self.given[s])
-            rays = self.store.patterns[s, angle, position]
-            self.slices[s].add_many(angle, position, rays, usable[s, angle, position].astype(float))
-        self.given = usable
-        filled = [s for s in reversed(range(len(self.slices))) if usable[s].any()]
-        busy = changed[::-1] or filled
+        """Take up new rays and iterate for about `seconds`; the slices that changed, those with most to do first."""
         deadline = time.monotonic() + seconds
-        for s in busy:
-            self.slices[s].iterate_for(max(deadline - time.monotonic(), 0.0) / len(busy))
-        return busy
+        weights = self.weights()
+        self._look_for_axis(weights)
+        changed = weights != self.given
+        self._learn(weights)
+        for s in np.flatnonzero(changed.any(axis=(1, 2))):
+            self.slices[s].follow(self.basis)
+            for angle, position in _some(changed[s]):
+                patterns = self.store.patterns[s, angle, position]
+                self.slices[s].add(angle, position, patterns, weights[s, angle, position])
+        self.given = weights
+        return self._sharpen(seconds, deadline)
+
+    def _sharpen(self, seconds: float, deadline: float) -> list[int]:
+        """Iterate the slices that are owed iterations, those with most to do first."""
+        iterations = self.config.iterations
+        busy = [s for s in range(len(self.slices)) if self.slices[s].owed * iterations >= 1]
+        busy.sort(key=lambda s: -self.slices[s].owed)
+        begun = time.monotonic()
+        improved: list[int] = []
+        for k, s in enumerate(busy):
+            left = (deadline - time.monotonic()) / (len(busy) - k)
+            part = self.slices[s]
+            part.follow(self.basis)
+            affordable = part.sirt.affordable(SHARE * left) or (0 if improved else 1)
+            wanted = min(affordable, int(part.owed * iterations))
+            if not wanted:
+                continue
+            self._renew(s)
+            part.iterate(wanted)
+            self.columns[s] = part.sirt.column_sums()
+            part.owed -= wanted / iterations
+            self._measure_noise(s)
+            improved.append(s)
+        spent = time.monotonic() - begun
+        for s in improved:
+            self._constrain(s, max(seconds - spent, (1 - SHARE) * seconds) / len(improved))
+        return improved
+
+    def _renew(self, s: int) -> None:
+        angle, position = (axis[:RENEWED] for axis in np.nonzero(self.slices[s].stale))
+        if angle.size:
+            self.slices[s].renew(angle, position, self.store.patterns[s, angle, position])
+
+    def _constrain(self, s: int, seconds: float) -> None:
+        """Hold voxels at x ≥ 0 in turn, and show them."""
+        part, turn = self.slices[s], self._turns[s]
+        chosen = turn.choose(part.count, seconds)
+        with turn.timed(len(chosen)):
+            share_out(lambda some: show(self.volume[s], part.inside, some, part.constrain(some)), chosen)
+
+    def _measure_noise(self, s: int) -> None:
+        rays = int(np.count_nonzero(self.given[s]))
+        if rays >= GROWN * self._noised.get(s, 0):
+            self._noised[s] = rays
+            self.slices[s].measure_noise(self.store.monitors[s], self.store.norms, self._background())
+
+    def _learn(self, weights: npt.NDArray[np.float64]) -> None:
+        """Add new rays to the moments, take back those that lost their beam, and renew the basis at times."""
+        for sign, rays in ((1, (weights > 0) & (self.given == 0)), (-1, (weights == 0) & (self.given > 0))):
+            for part in _some(rays):
+                patterns, monitors = self.store.patterns[part], self.store.monitors[part]
+                self._moments.add(patterns, self.store.variances(part), monitors, sign)
+        if self._moments.rays >= GROWN * self._based and self._moments.rays != self._based:
+            self.basis = find_basis(self._moments, RANK, self.basis if self._based else None)
+            self._based = self._moments.rays
 
     def settle(self) -> None:
-        """Take axis and noise that the complete set gives, whatever the live ones were."""
-        self.center = self.estimate_center()
-        self.gains.clear()
+        """Take axis, basis and weights that the complete set gives, whatever the live ones were."""
+        weights = self.weights()
+        if self.config.center == "auto":
+            found = self._find_center(weights).result()
+            self._turn_about(Center(found.center_um, found.source))
+        self.given = weights
+        self._moments = Moments(self.store.axis.bins)
+        for s, a in np.argwhere(weights.any(axis=2)):
+            rays = (np.full(n := np.count_nonzero(weights[s, a]), s), np.full(n, a), np.flatnonzero(weights[s, a]))
+            self._moments.add(self.store.patterns[rays], self.store.variances(rays), self.store.monitors[rays])
+        self.basis = find_basis(self._moments, self.config.rank or RANK)
+        self.slices = []
 
-    def final(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float64]]:
-        """SIRT of one slice from zero on the complete, sorted set: volume (y, x, bin), residual trace."""
-        measured = self.store.with_beam[index]
-        return reconstruct(self.projector(), self.store.patterns[index], measured, self.config.iterations)
+    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
+        """SIRT of one slice from zero on the complete, sorted set, after `settle`: its voxels, residual trace."""
+        part = SpectralSlice(self.projector(), self.basis)
+        weights = self.given[s]
+        for angle, position in _some(weights > 0):
+            part.add(angle, position, self.store.patterns[s, angle, position], weights[angle, position])
+        part.measure_noise(self.store.monitors[s], self.store.norms, self._background())
+        self.columns[s] = part.sirt.column_sums()
+        if self.config.rank is None:
+            trace = reconstruct(
+                part.sirt.projector, self.store.patterns[s], weights, self.config.iterations, self.volume[s]
+            )[1]
+            part.set_gain(noise_gain(part.sirt.projector, weights, self.config.iterations))
+            return WholeSlice(self.volume[s], part.inside, part.variances), trace
+        trace = np.concatenate([self._constrained(part, n) for n in _portions(self.config.iterations)])
+        self.volume[s] = np.nan
+        everywhere = np.arange(part.count)
+        share_out(lambda some: show(self.volume[s], part.inside, some, part.patterns(some)), everywhere)
+        return part, trace
 
-    def voxel_variance(self, index: int) -> npt.NDArray[np.float32]:
-        """Variance of each voxel's pattern, (y, x, bin), from the counts in the rays that cross it.
+    def _constrained(self, part: SpectralSlice, iterations: int) -> npt.NDArray[np.float64]:
+        trace = part.iterate(iterations)
+        share_out(part.constrain, np.arange(part.count))
+        return trace
 
-        The gain of the noise falls as rays are added: between two Monte Carlo estimates (at every doubling of the
-        rays, and on the final set) it is taken to fall with their number.
-        """
-        projector, usable = self.projector(), self.store.with_beam[index]
-        rays = int(usable.sum())
-        known = self.gains.get(index)
-        if rays == 0:
-            return np.full((projector.count, projector.count, self.store.axis.bins), np.nan, dtype=np.float32)
-        if known is None or rays >= 2 * known[0] or (usable.all() and rays > known[0]):
-            known = (rays, noise_gain(projector, usable, self.config.iterations))
-            self.gains[index] = known
-        gain = known[1] * (known[0] / rays)
-        variance = voxel_variance(projector, self.store.variances(index), usable, gain)
-        return np.asarray(np.maximum(variance, QUIETEST * variance.mean(axis=-1, keepdims=True)))
-
-    def coverage(self) -> npt.NDArray[np.float32]:
+    def coverage(self) -> Floats:
         """Measured share of the planned ray weight, (slice, y, x), NaN outside the field of view."""
-        projector, usable = self.projector(), self.store.with_beam
-        planned = np.where(projector.support, projector.column_sums(np.ones(projector.rays)), np.nan)
-        return np.stack([projector.column_sums(rays) / planned for rays in usable]).astype(np.float32)
+        return np.clip(self.columns / self.planned, 0, 1).astype(np.float32)
+
+    def voxels(self, s: int) -> Voxels:
+        """The voxels of a slice as they stand."""
+        return self.slices[s]
 
     def residual(self) -> float | None:
         """Root mean square of the slices' relative residuals, None before the first iteration."""
-        known = [sirt.residual for sirt in self.slices if np.isfinite(sirt.residual)]
+        known = [part.sirt.residual for part in self.slices if np.isfinite(part.sirt.residual)]
         return float(np.sqrt(np.mean(np.square(known)))) if known else None
 
-    def _follow(self, center: Center) -> None:
-        if abs(center.um - self.center.um) > MOVED * abs(self.store.grid.step):
-            log.info("axis.moved", center_um=center.um, source=center.source)
-            self._begin(center)
+    def _background(self) -> Floats:
+        given = self.store.background
+        return np.zeros(self.store.axis.bins, "f4") if given is None else np.asarray(given, dtype=np.float32)
 
-    def _begin(self, center: Center) -> None:
+    def _find_center(self, weights: npt.NDArray[np.float64]) -> Future[CenterEstimate]:
+        """Look for the axis in the slice with most rays, in a thread of its own: it takes longer than an update."""
+        s = int(weights.sum(axis=(1, 2)).argmax())
+        grid = self.store.grid
+        return self._pool.submit(find_center, self.sums[s].copy(), weights[s].copy(), grid.angles, grid.positions)
+
+    def _look_for_axis(self, weights: npt.NDArray[np.float64]) -> None:
+        """Take the axis that a search found, and begin another one where the rays have grown."""
+        if self.config.center != "auto":
+            return
+        if self._search is not None and self._search.done():
+            found, self._search = self._search.result(), None
+            if abs(found.center_um - self.center.um) > MOVED * abs(self.store.grid.step):
+                log.info("axis.moved", center_um=found.center_um, source=found.source)
+                self._turn_about(Center(found.center_um, found.source))
+                projector = self.projector()
+                for part in self.slices:
+                    part.restart(projector)
+            self.center = Center(self.center.um, found.source)
+        rays = int(np.count_nonzero(weights))
+        if self._search is None and rays >= GROWN * self._looked and rays != self._looked:
+            self._looked = rays
+            self._search = self._find_center(weights)
+
+    def _turn_about(self, center: Center) -> None:
         self.center = center
-        projector: Any = self.projector()
-        self.slices = [ProgressiveSirt(projector, self.store.axis.bins) for _ in self.store.grid.slices]
-        self.given = np.zeros(self.store.grid.shape, dtype=bool)
+        projector = self.projector()
+        self.planned = np.where(projector.support, projector.column_sums(np.ones(projector.rays)), np.nan)
+
+
+def _some(rays: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, ...]]:
+    """Indices of the rays that are marked, BATCH after each other."""
+    found = np.nonzero(rays)
+    return (tuple(axis[k : k + BATCH] for axis in found) for k in range(0, len(found[0]), BATCH))
+
+
+def show(volume: Floats, inside: npt.NDArray[np.bool_], voxels: Indices, patterns: Floats) -> None:
+    """Write patterns (n, bin) of voxels, by number, into a volume (y, x, bin)."""
+    volume.reshape(-1, volume.shape[2])[np.flatnonzero(inside)[voxels]] = patterns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import structlog
 
 from stream.analyse.classify.model import Classifier, load_classifier
+from stream.analyse.classify.preprocess import SliceScale
 from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.instrument import load_instrument
 from stream.analyse.crystal.maps import FitResult
@@ -19,6 +21,9 @@ from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.structure import load_structure
+from stream.analyse.joined import joined
+from stream.analyse.slices import Indices, Voxels, batches
+from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
 from stream.core.config import AmorphousPhase, Config, CrystallinePhase
 from stream.core.errors import ConfigError, FitError
@@ -26,10 +31,23 @@ from stream.core.errors import ConfigError, FitError
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 
-FEWEST_LIVE = 16  # voxels that a live update fits however slow the fit is
+CLASSES = 0.4  # of the time to read voxels; the rest is for fits
+START = 0.25  # of the time to fit, for where the fits start
 ANGLES = {"alpha", "beta", "gamma"}
 
 log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Live:
+    """How far a slice's live voxels are read."""
+
+    classes: Turn = field(default_factory=Turn)
+    fits: Turn = field(default_factory=Turn)
+    scale: SliceScale | None = None
+    """Of the slice when the latest round began."""
+    start: State | None = None
+    patience: float = 0.0  # seconds to wait with another start
 
 
 @dataclass(slots=True)
@@ -40,9 +58,9 @@ class VoxelReader:
     fit: PatternFit | None
     classifier: Classifier | None
     strain_phase: str | None
-    _seconds: float = 0.0  # of the fit, a voxel
-    _turn: int = 0
-    _start: State | None = field(default=None)
+    start: State | None = None
+    """Where the latest fits started."""
+    _live: dict[int, Live] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, config: Config, axis: RadialAxis) -> Self:
@@ -70,39 +88,23 @@ class VoxelReader:
         """The map that the strain statistics are of."""
         return f"strain_{self.strain_phase}" if self.strain_phase else None
 
-    def read(self, volume: Floats, variance: Floats, previous: Arrays, budget: float | None) -> Arrays:
-        """Maps (y, x) of one slice, NaN or -1 outside the field of view.
+    def read(self, s: int, voxels: Voxels, previous: Arrays, budget: float | None) -> Arrays:
+        """Maps (y, x) of slice `s`, NaN or -1 outside the field of view.
 
         Parameters
         ----------
-        volume, variance
-            (y, x, bin): the pattern of each voxel and its variance.
         previous
             The slice's maps of the last update; voxels that the budget leaves out keep their values.
         budget
-            Seconds for the fits; None fits every voxel, from these data alone.
+            Seconds for classes and fits, which take voxels in turn; None reads every voxel, from these data alone.
         """
-        inside = np.asarray(np.isfinite(volume).any(axis=-1))
-        patterns, variances = volume[inside], variance[inside]
-        planes = self.blank(inside.shape)
-        if not len(patterns):
+        live = self._live.setdefault(s, Live()) if budget is not None else None
+        planes = previous if live else self.blank(voxels.inside.shape)
+        if not voxels.count:
             return planes
-        planes |= self._classify(patterns, inside)
-        if self.fit is not None:
-            chosen = self._choose(len(patterns), budget)
-            begun = time.monotonic()
-            try:
-                start = self.fit.start(patterns, variances)
-                result = self.fit.fit(patterns[chosen], variances[chosen], start)
-            except FitError as error:
-                log.warning("fit.refused", reason=str(error))
-                return planes
-            self._start = start
-            self._seconds = (time.monotonic() - begun) / len(chosen)
-            where = np.flatnonzero(inside)[chosen]
-            for name, values in flat_maps(result.without_traces()).items():
-                planes[name] = placed(values, where, inside.shape, previous.get(name) if budget is not None else None)
-        return planes
+        fitted = budget if self.classifier is None or budget is None else budget * (1 - CLASSES)
+        planes = planes | self._classify(voxels, planes, live, (budget or 0.0) * CLASSES)
+        return planes | self._fit(voxels, planes, live, fitted or 0.0)
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """All the maps of a slice of that shape (y, x) of which nothing is known."""
@@ -114,23 +116,20 @@ class VoxelReader:
 
     def settle(self) -> None:
         """Forget what live updates found, so that the final result comes from the complete set alone."""
-        self._start = None
+        self._live.clear()
+        self.start = None
 
-    def sinograms(self, patterns: Floats) -> Arrays:
-        """Amount of each phase in each ray, (slice, angle, position), by a linear fit: it adds along the ray.
+    @property
+    def phases(self) -> list[str]:
+        """Names of the phases that the fit knows."""
+        return [] if self.fit is None else [c.name for c in self.fit.crystals] + [h.name for h in self.fit.humps]
 
-        NaN until a slice could be fitted.
+    def amounts(self, usable: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.float64]] | None:
+        """The row (bins,) of each phase whose product with a ray's pattern is its amount: it adds along the ray.
+
+        usable: (bins,), those that a ray knows. None until a slice could be fitted.
         """
-        if self.fit is None:
-            return {}
-        if self._start is None:
-            blank = np.full(patterns.shape[:-1], np.nan, dtype=np.float32)
-            names = [crystal.name for crystal in self.fit.crystals] + [hump.name for hump in self.fit.humps]
-            return {f"sinograms/{name}": blank for name in names}
-        usable = np.asarray(np.isfinite(patterns).any(axis=(0, 1, 2)))
-        operator = ray_amounts(self.fit, self._start, usable)
-        rays = np.where(usable, patterns, np.float32(0))
-        return {f"sinograms/{name}": (rays @ row.astype(np.float32)) for name, row in operator.items()}
+        return None if self.fit is None or self.start is None else ray_amounts(self.fit, self.start, usable)
 
     def told(self) -> dict[str, Any]:
         """What the metadata say of model and units."""
@@ -151,24 +150,58 @@ class VoxelReader:
         if self.classifier is not None:
             yield f"model: {self.classifier.name}, sha256 {self.classifier.sha256[:12]}"
 
-    def _choose(self, n: int, budget: float | None) -> npt.NDArray[np.int64]:
-        """Which voxels to fit now: all, or as many as the budget allows, in turn."""
-        fits = n if budget is None or not self._seconds else max(int(budget / self._seconds), FEWEST_LIVE)
-        if fits >= n:
-            return np.arange(n)
-        chosen = (self._turn + np.arange(fits)) % n
-        self._turn = int(chosen[-1] + 1) % n
-        return np.sort(chosen)
-
-    def _classify(self, patterns: Floats, inside: npt.NDArray[np.bool_]) -> Arrays:
+    def _classify(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
         if self.classifier is None:
             return {}
-        prediction = self.classifier.predict(patterns, self.axis)
-        planes = self.blank(inside.shape)
-        index, probability = planes["class_index"], planes["class_probability"]
-        index[inside] = prediction.index
-        probability[:, inside] = prediction.probability.T
+        turn = Turn() if live is None else live.classes
+        chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
+        linear = partial(self.classifier.values, axis=self.axis)
+        scale = live.scale if live is not None and chosen[0] > 0 else None
+        if scale is None:
+            scale = self.classifier.scale(voxels.through(linear))
+        with turn.timed(len(chosen)):
+            prediction = self.classifier.judge(voxels.through(linear, chosen), scale)
+        if live is not None:
+            live.scale = scale
+        where = np.flatnonzero(voxels.inside)[chosen]
+        index, probability = planes["class_index"].copy(), planes["class_probability"].copy()
+        index.ravel()[where] = prediction.index
+        probability.reshape(len(self.classes), -1)[:, where] = prediction.probability.T
         return {"class_index": index, "class_probability": probability}
+
+    def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
+        if self.fit is None:
+            return {}
+        try:
+            start = self._start(voxels, live, budget)
+            turn = Turn() if live is None else live.fits
+            chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
+            with turn.timed(len(chosen)):
+                result = self._fitted(voxels, chosen, start)
+        except FitError as error:
+            log.warning("fit.refused", reason=str(error))
+            return {}
+        where = np.flatnonzero(voxels.inside)[chosen]
+        return {name: placed(values, where, planes[name]) for name, values in flat_maps(result).items()}
+
+    def _start(self, voxels: Voxels, live: Live | None, budget: float) -> State:
+        """Where the fits start; live ones look for it anew when it took no more than START of the time since."""
+        assert self.fit is not None
+        if live is not None:
+            live.patience -= START * budget
+            if live.start is not None and live.patience > 0:
+                return live.start
+        begun = time.monotonic()
+        mean = np.asarray(voxels.mean(), dtype=np.float64)
+        self.start = self.fit.start(mean[None], voxels.noise()[None].astype(np.float64) / voxels.count)
+        if live is not None:
+            live.start, live.patience = self.start, time.monotonic() - begun
+        return self.start
+
+    def _fitted(self, voxels: Voxels, chosen: Indices, start: State) -> FitResult:
+        assert self.fit is not None
+        parts = [self.fit.fit(voxels.patterns(some), voxels.variances(some), start) for some in batches(chosen)]
+        return joined(parts).without_traces()
 
     def _units(self) -> dict[str, str]:
         units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1"}
@@ -220,10 +253,8 @@ def flat_maps(result: FitResult) -> Arrays:
     return maps | {"fit_quality": result.fit_quality}
 
 
-def placed(
-    values: npt.NDArray[Any], where: npt.NDArray[np.int64], shape: tuple[int, ...], before: npt.NDArray[Any] | None
-) -> Floats:
-    """A map (y, x) with `values` at the flat indices `where`, and elsewhere what was there before, or NaN."""
-    plane = np.full(shape, np.nan, dtype=np.float32) if before is None else before.astype(np.float32)
+def placed(values: npt.NDArray[Any], where: Indices, before: npt.NDArray[Any]) -> Floats:
+    """A map (y, x) with `values` at the flat indices `where`, and elsewhere what was there before."""
+    plane = before.astype(np.float32)
     plane.ravel()[where] = values
     return plane

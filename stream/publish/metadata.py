@@ -23,6 +23,7 @@ FROM_ANALYSE = (
     "iterations",
     "residual",
     "residual_trace",
+    "basis",
     "frames_used",
     "classes",
     "model",

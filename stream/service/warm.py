@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.analyse.store import PatternStore
+from stream.analyse.store import PatternStore, window
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config, IntegrationConfig, load_config
@@ -66,10 +66,13 @@ def _other_integrations(config: Config, geometry: Geometry) -> None:
 
 
 def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> None:
-    tomograph = Tomograph(store, config.reconstruction)
-    tomograph.update(0.0)
+    slices, _, count = store.grid.shape
+    volume = np.full((slices, count, count, store.axis.bins), np.nan, np.float32)
+    tomograph = Tomograph(store, config.reconstruction, volume, window(store.patterns, store.axis, None).astype("f4"))
+    tomograph.settle()
     reader = VoxelReader.from_config(config, integrate.axis)
-    reader.read(tomograph.slices[0].volume, tomograph.voxel_variance(0), {}, None)
+    for s in range(slices):
+        reader.read(s, tomograph.final(s)[0], {}, None)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -140,12 +141,34 @@ def test_coverage_grows_and_takes_back(projector):
     assert np.nanmin(full.coverage()) == pytest.approx(1.0)
 
 
-def test_iterate_for_runs_at_least_once_and_about_as_long_as_asked(projector):
+def test_iterations_that_fit_into_a_time_are_told_from_the_latest(projector):
     live = ProgressiveSirt(projector, 1)
     live.add(3, 4, [1.0])
-    assert live.iterate_for(0.0) == 1
-    assert live.iterate_for(0.2) > 1
-    assert live.iterate_for(0.0) == 1
+    assert live.affordable(1.0) == 1
+    live.iterate(1)  # compiles
+    started = time.perf_counter()
+    live.iterate(20)
+    each = (time.perf_counter() - started) / 20
+    assert live.affordable(0.0) == 0
+    assert live.affordable(10 * each) == pytest.approx(10, abs=3)
+
+
+def test_channels_turn_into_others_and_the_volume_stays_warm(projector):
+    """SIRT without the constraint is linear: turned halfway it comes to what turned channels come to."""
+    rng = np.random.default_rng(8)
+    data = DATA[..., None] * rng.random(3, np.float32) + rng.random((*DATA.shape, 3), np.float32)
+    matrix = rng.standard_normal((5, 3)).astype(np.float32)
+    lives = [ProgressiveSirt(projector, n, nonnegative=False) for n in (3, 5)]
+    angle, position = np.indices(DATA.shape).reshape(2, -1)
+    for live, channels in zip(lives, (data, data @ matrix.T), strict=True):
+        live.add_many(angle, position, channels.reshape(DATA.size, -1))
+        live.iterate(5)
+    lives[0].transform(matrix)
+    lives[0].iterate(5)
+    lives[1].iterate(5)
+    inside = projector.support
+    np.testing.assert_allclose(lives[0].volume[inside], lives[1].volume[inside], atol=1e-4)
+    assert np.isnan(lives[0].volume[~inside]).all()
 
 
 def test_refuses_a_sinogram_of_another_scan(projector):

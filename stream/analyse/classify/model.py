@@ -68,8 +68,19 @@ class Classifier:
         Unknown are patterns with a non-finite value, those whose best class is less probable than the manifest's
         threshold, and all of them where too little of the q grid was measured or the scale is not above zero.
         """
-        values = to_q_grid(patterns, axis, self._grid)
-        scale = scale_of(values, self._grid) if scale is None else scale
+        values = self.values(patterns, axis)
+        return self.judge(values, scale_of(values, self._grid) if scale is None else scale)
+
+    def values(self, patterns: Floats, axis: RadialAxis) -> Floats:
+        """Patterns (n, axis.bins) on the model's q grid: a linear function of them where all have the same bins."""
+        return to_q_grid(patterns, axis, self._grid)
+
+    def scale(self, values: Floats) -> SliceScale:
+        """The scale of a slice from its voxels' `values`."""
+        return scale_of(values, self._grid)
+
+    def judge(self, values: Floats, scale: SliceScale) -> Prediction:
+        """Classes of voxels by their `values`."""
         index = np.full(len(values), UNKNOWN, np.int8)
         probability = np.full((len(values), len(self.classes)), np.nan, np.float32)
         enough = np.isfinite(values).mean(axis=1) >= self._entry.min_known

@@ -200,7 +200,10 @@ class Projector:
 
     def part(self, angles: NDArray[np.intp]) -> Projector:
         """The same projector with some of its angles, by index."""
-        return Projector(self.angles_deg[angles], self.positions_um, self.center_um, self.threads)
+        part = Projector(self.angles_deg[angles], self.positions_um, self.center_um, self.threads)
+        if "row_sums" in self.__dict__:
+            part.row_sums = self.row_sums[angles]
+        return part
 
     @property
     def rays(self) -> tuple[int, int]:

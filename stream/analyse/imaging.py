@@ -1,0 +1,41 @@
+"""How patterns of rays become patterns of voxels: what the pipeline asks of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.slices import Voxels
+
+Floats = npt.NDArray[np.float32]
+
+
+class Imaging(Protocol):
+    """The slices of a scan, from its patterns; tomography, or none for a raster."""
+
+    volume: Floats
+    """(slice, y, x, bin) patterns of the voxels, NaN where not known."""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the metadata say of it."""
+
+    def update(self, seconds: float) -> list[int]:
+        """Take up new rays for about so long; the slices that changed, those with most to do first."""
+
+    def voxels(self, s: int) -> Voxels:
+        """The voxels of a slice as they stand."""
+
+    def settle(self) -> None:
+        """Forget what the order of arrival has left behind; `final` follows."""
+
+    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
+        """A slice from the complete, sorted set, written to `volume`: its voxels, and the trace of the residual."""
+
+    def coverage(self) -> Floats:
+        """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""
+
+    def residual(self) -> float | None:
+        """The latest residual, relative; None where there is none."""

@@ -1,0 +1,104 @@
+"""What a slice's voxels are read through, however their patterns came to be known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
+Linear = Callable[[Floats], npt.NDArray[np.floating]]
+
+BATCH = 1024  # voxels whose whole patterns are in memory at once
+
+
+class Voxels(Protocol):
+    """The voxels of one slice in the field of view, numbered in C order; intensities per µm."""
+
+    @property
+    def inside(self) -> npt.NDArray[np.bool_]:
+        """(y, x) the field of view."""
+
+    @property
+    def count(self) -> int:
+        """How many voxels."""
+
+    def patterns(self, voxels: Indices) -> Floats:
+        """(n, bin), NaN in bins that nothing reaches."""
+
+    def variances(self, voxels: Indices) -> Floats:
+        """(n, bin), NaN where not known."""
+
+    def through(self, linear: Linear, voxels: Indices | None = None) -> Floats:
+        """A linear function of patterns, (n, bin) to (n, ...), of these voxels or of all."""
+
+    def mean(self) -> Floats:
+        """(bin,) mean pattern."""
+
+    def noise(self) -> Floats:
+        """(bin,) mean variance of a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeSlice:
+    """Voxels whose patterns are all there, in an array or a file.
+
+    volume: (y, x, bin); variances_of: (n, bin) of voxels by number.
+    """
+
+    volume: Floats
+    inside: npt.NDArray[np.bool_]
+    variances_of: Callable[[Indices], Floats]
+
+    @property
+    def count(self) -> int:
+        """How many voxels."""
+        return int(np.count_nonzero(self.inside))
+
+    def patterns(self, voxels: Indices) -> Floats:
+        """(n, bin)."""
+        flat = self.volume.reshape(-1, self.volume.shape[2])
+        return np.asarray(flat[np.flatnonzero(self.inside)[voxels]])
+
+    def variances(self, voxels: Indices) -> Floats:
+        """(n, bin)."""
+        return self.variances_of(voxels)
+
+    def through(self, linear: Linear, voxels: Indices | None = None) -> Floats:
+        """A linear function of the patterns, BATCH voxels after each other."""
+        which = np.arange(self.count) if voxels is None else voxels
+        return np.concatenate([linear(self.patterns(some)) for some in batches(which)]).astype(np.float32)
+
+    def mean(self) -> Floats:
+        """(bin,) mean pattern."""
+        return self._mean(self.patterns)
+
+    def noise(self) -> Floats:
+        """(bin,) mean variance of a pattern."""
+        return self._mean(self.variances)
+
+    def _mean(self, of: Callable[[Indices], Floats]) -> Floats:
+        sums = [of(some).sum(axis=0, dtype=np.float64) for some in batches(np.arange(self.count))]
+        return np.asarray(np.sum(sums, axis=0) / max(self.count, 1), dtype=np.float32)
+
+
+def share_out(job: Callable[[Indices], object], voxels: Indices) -> None:
+    """Run a job for BATCH voxels after each other, in threads."""
+    list(_pool().map(job, batches(voxels)))
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="voxels")
+
+
+def batches(voxels: Indices) -> Iterator[Indices]:
+    """At most BATCH voxels after each other; one empty batch where there are none."""
+    return (voxels[k : k + BATCH] for k in range(0, max(len(voxels), 1), BATCH))
