@@ -19,7 +19,7 @@ from stream.simulate.wire import compress
 DETECTORS = {"1M": "Eiger2 1M", "4M": "Eiger2 4M"}
 DENSITIES = {"sparse": 0.5, "dense": 10.0}
 """Mean counts a pixel."""
-DISTINCT = 4  # frames, so that none is still in a cache when its turn comes again
+DISTINCT = 8  # frames: none is still in a cache when its turn comes again, and those integrated together differ
 RINGS = (0.15, 0.2, 0.32, 0.41, 0.55, 0.7, 0.83)  # radii as shares of the largest
 WIDTH = 0.004
 HEIGHT = 6.0  # above the background

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -15,9 +15,10 @@ from stream.benchmark.peers import Floats, PyFai, ScipyCsr
 from stream.benchmark.rounds import Figure, Job, Row, interleave, ratio
 from stream.benchmark.threads import Threads
 from stream.core.config import IntegrationConfig
+from stream.core.errors import MessageError
 from stream.core.messages import EncodedArray, Pattern
-from stream.core.wire import decompress
 from stream.ingest.integrate import CpuIntegrator, load_mask
+from stream.ingest.reduction import TOGETHER
 
 BOUND = 1e-5
 """Of the pattern's maximum, from pyFAI."""
@@ -54,9 +55,14 @@ class Bench:
         weights = geometry(self.size).weights(self.config.solid_angle, self.config.polarization)
         return ScipyCsr(self.pyfai.matrix(), weights)
 
-    def reduce(self, array: EncodedArray) -> Pattern:
-        """Compressed bytes in, pattern out, as ingest does it."""
-        return self.ours(decompress(array))
+    def reduce(self, arrays: Sequence[EncodedArray]) -> list[Pattern]:
+        """Compressed bytes in, patterns out, as many together as ingest takes where frames wait."""
+        patterns = []
+        for found in self.ours.many(arrays):
+            if isinstance(found, MessageError):
+                raise found
+            patterns.append(found)
+        return patterns
 
     def integrate_rows(self, name: str, frames: Frames, threads: Threads, rounds: int, floor: float) -> list[Row]:
         """Decoded pixels in, pattern out: beside pyFAI, and beside scipy."""
@@ -75,10 +81,10 @@ class Bench:
 
     def reduce_rows(self, name: str, frames: Frames, threads: Threads, rounds: int, floor: float) -> list[Row]:
         """Compressed bytes in, pattern out: beside dectris-compression and pyFAI."""
-        arrays = frames.cycled(threads.frames).encoded
-        theirs, said = self._fastest("reduce", self.pyfai.reduce, arrays, threads)
-        figures = interleave([threads.spread(self.reduce, arrays), theirs], rounds, floor)
-        mine = [intensity(self.reduce(array)) for array in frames.encoded]
+        theirs, said = self._fastest("reduce", self.pyfai.reduce, frames.cycled(threads.frames).encoded, threads)
+        lots = [frames.cycled(TOGETHER).encoded] * threads.count
+        figures = interleave([Job(threads.spread(self.reduce, lots).call, TOGETHER * len(lots)), theirs], rounds, floor)
+        mine = [intensity(pattern) for pattern in self.reduce(frames.encoded)]
         apart = deviation(mine, [*map(self.pyfai.reduce, frames.encoded)])
         return [self._row(name, figures[0], figures[1], f"dectris + {said}", apart, BOUND)]
 
