@@ -33,7 +33,7 @@ def lookup(palette: str) -> npt.NDArray[np.uint8]:
 
 
 def discrete(palette: str) -> npt.NDArray[np.uint8]:
-    """Colours of whole numbers, shape (n, 3), for the colour-blind too: Okabe and Ito's for classes, Tol's for masks."""
+    """Colours of whole numbers, shape (n, 3), safe for the colour-blind: Okabe and Ito's, and Tol's for masks."""
     return _rgb([*_table()["classes"].values(), *_table()["others"]] if palette == "classes" else _table()["reasons"])
 
 

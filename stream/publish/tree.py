@@ -13,7 +13,7 @@ from stream.core.revision import Revision
 from stream.core.scan import ScanGrid
 
 LIVE_PLANES = 32
-INTEGERS = frozenset({"maps/class_index", "maps/cluster_index"})
+_SINGLE = np.dtype("f4")
 AXES = frozenset({"radial", "sum_pattern"})
 DIMS: dict[str, tuple[str, ...]] = {
     "live": ("slice", "map", "y", "x"),
@@ -25,6 +25,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "sinograms": ("slice", "angle", "position"),
     "maps": ("slice", "y", "x"),
 }
+READ_OFF = ("mask_", "ratio_", "c_over_a_", "splitting_", "particle_index")
 VOLUME_CHUNK = 8 * 1024 * 1024
 
 
@@ -46,7 +47,12 @@ def revision_nodes(revision: Revision, unit: str) -> dict[str, Node]:
     units["radial"] = unit
     paths = [path for path in revision.arrays if path in AXES or path.startswith(("sinograms/", "maps/"))]
     return {
-        path: _by_slice(path, revision.arrays[path].shape, {"units": units[path]} if path in units else {})
+        path: _by_slice(
+            path,
+            revision.arrays[path].shape,
+            {"units": units[path]} if path in units else {},
+            dtype=_stored(path, revision.arrays[path].dtype),
+        )
         for path in paths
     }
 
@@ -77,8 +83,11 @@ def volume_node(config: Config, grid: ScanGrid) -> Node:
 
 
 def live_planes(names: list[str], revision: Revision) -> list[str]:
-    """Names of the planes of `live`: the present ones keep their place, new maps come behind, 32 at most."""
-    new = [name for name in revision.maps if name not in names]
+    """Names of the planes of `live`: the present ones keep their place, new maps come behind, 32 at most.
+
+    Where there are more, what is read off other maps gives way: it is in `maps` all the same.
+    """
+    new = sorted((name for name in revision.maps if name not in names), key=lambda name: name.startswith(READ_OFF))
     return [*names, *new][:LIVE_PLANES]
 
 
@@ -91,8 +100,12 @@ def live_array(names: list[str], node: Node, revision: Revision) -> npt.NDArray[
     return stack
 
 
-def _by_slice(path: str, shape: tuple[int, ...], metadata: dict[str, Any]) -> Node:
+def _stored(path: str, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Whole numbers as they are, axes in double, everything else in single precision."""
+    return dtype if dtype.kind == "i" else np.dtype("f8") if path in AXES else np.dtype("f4")
+
+
+def _by_slice(path: str, shape: tuple[int, ...], metadata: dict[str, Any], dtype: np.dtype[Any] = _SINGLE) -> Node:
     dims = DIMS.get(path) or DIMS[path.partition("/")[0]]
     chunks = tuple((1,) * n if dim == "slice" else (n,) for dim, n in zip(dims, shape, strict=True))
-    dtype = np.dtype("i1") if path in INTEGERS else np.dtype("f8") if path in AXES else np.dtype("f4")
     return Node(path=path, shape=shape, dtype=dtype, chunks=chunks, dims=dims, metadata=metadata)

@@ -132,7 +132,7 @@ class Run:
             "sinograms/global": rng.random(rays),
             "maps/global": masked,
             "maps/coverage": rng.random(plane).astype(np.float32),
-            "maps/class_index": rng.integers(-1, 5, plane),
+            "maps/class_index": rng.integers(-1, 5, plane, dtype=np.int8),
             "maps/class_probability": rng.random((1, 5, SIZE, SIZE)),
         }
         for region in regions:

@@ -25,13 +25,14 @@ from stream.core.config.scan import AxisName, ScanConfig
 
 RESERVED = (
     *("global", "coverage", "density", "transmission", "parallax_strain", "parallax_cell"),
-    *("class_index", "class_probability", "cluster_index", "fit_quality"),
+    *("class_index", "class_probability", "cluster_index", "particle_index", "fit_quality"),
 )
 """Sinograms and maps of every run, which no phase or region may be called."""
 
 PHASE_MAPS = (
     *("phase", "fraction", "strain", "strain_error", "size"),
     *("a", "b", "c", "alpha", "beta", "gamma", "cell_volume"),
+    *("mask", "c_over_a", "ratio_003_104", "splitting_018_110"),
 )
 """Prefixes of the maps of each phase."""
 

@@ -20,7 +20,7 @@ function draw(plot, particles, power) {
 }
 
 function tell({ diameter, contact }) {
-  const one = ({ rho, p, n }, name) => `ρ ${rho.toFixed(2)} with ${name} (p ${p < 0.001 ? "< 0.001" : p.toFixed(3)}, n ${n})`;
+  const one = ({ rho, p, n }, name) => `ρ ${rho.toFixed(2).replace("-", "−")} with ${name} (p ${p < 0.001 ? "< 0.001" : p.toFixed(3)}, n ${n})`;
   const parts = [diameter && one(diameter, "diameter"), contact && one(contact, "contact")].filter(Boolean);
   return parts.length ? `Spearman's rank correlation of ε: ${parts.join("; ")}` : "";
 }

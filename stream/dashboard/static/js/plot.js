@@ -37,6 +37,7 @@ function errorBars(errors) {
   return (plot) => {
     const { ctx } = plot;
     ctx.save();
+    ctx.setLineDash([]);
     ctx.lineWidth = devicePixelRatio;
     for (const [i, own] of errors().entries()) {
       if (!own) continue;
@@ -63,6 +64,9 @@ function series({ ink: name, colour, width = 1.25, dash, fill, mark }) {
 
 const COUNTS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000];
 
+// What the error bars reach beyond the points.
+const reach = (errors) => Math.max(0, ...(errors?.() ?? []).flat().filter(Number.isFinite));
+
 // lines: [{ink or colour, width, dash, fill, mark}], one for each row of data after x; with a mark (its size) points alone
 export function makePlot(place, options) {
   const { height, xLabel = "", yLabel = "", whole = false, lines, log = false, cursor = true } = options;
@@ -73,7 +77,7 @@ export function makePlot(place, options) {
     legend: { show: false },
     padding: [6, 10, 0, 0],
     cursor: cursor ? { y: false, points: { size: 6 }, drag: { x: true, y: false } } : { show: false },
-    scales: { x: { time: false, range: lines.some(({ mark }) => mark) ? (_, low, high) => padded(low, high) : undefined }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => padded(low, high) } },
+    scales: { x: { time: false, range: lines.some(({ mark }) => mark) ? (_, low, high) => padded(low, high) : undefined }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => padded(low - reach(errors), high + reach(errors)) } },
     axes: [{ ...axis(xLabel, 24), ...(whole ? { incrs: COUNTS } : {}) }, { ...axis(yLabel, 46), values: (_, found) => found.map(short) }],
     series: [{}, ...lines.map(series)],
     hooks: {

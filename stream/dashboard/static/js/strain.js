@@ -40,7 +40,6 @@ export function startStrain(store) {
     if (!classes.length || now === drawn) return;
     drawn = now;
     const power = exponentOf(Math.max(...classes.map(([, { mean }]) => mean)));
-    byId("strain-note").textContent = `of ${classes.map(([, { n }]) => count(n)).join(" and ")} voxels`;
     byId("strain-key").replaceChildren(...key(classes.map(([label]) => ({ text: words(label), colour: classColour(label) }))));
     showTable(classes, power);
     const lines = classes.flatMap(([label]) => [
