@@ -28,6 +28,7 @@ _MOST = 60  # projections compared; finer ones are binned, more are passed over
 _RIM = 2  # rays at either end of a projection that tell whether it ends in empty ones
 _EMPTY = 0.02  # of a projection's usual peak
 _MOVES = 5
+_WORTH = 0.1  # steps: a smaller change of the axis is not worth a new reconstruction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,11 @@ class CenterEstimate:
     center_um: float
     source: Literal["data", "grid"]
     error: float
+
+    def differs(self, center_um: float, step_um: float) -> bool:
+        """Whether it is off `center_um` by more than a tenth of a step and than two of its errors."""
+        error = self.error if np.isfinite(self.error) else 0.0
+        return abs(self.center_um - center_um) > max(_WORTH * abs(step_um), 2 * error)
 
 
 def find_center(
@@ -107,7 +113,7 @@ def _background(rays: Reals) -> float:
 
 
 def _sinusoid_constant(omega: Reals, values: Reals) -> tuple[float, float]:
-    """Constant of a biweight fit of c + a cos ω + b sin ω, and its standard error; projections off the sinusoid lose their weight."""
+    """Constant of a biweight fit of c + a cos ω + b sin ω, in which projections off it lose their weight; its error."""
     model = np.column_stack([np.ones_like(omega), np.cos(omega), np.sin(omega)])
     weight = np.ones(values.size)
     for _ in range(20):
@@ -146,7 +152,7 @@ def _most_consistent(rays: Reals, angles: Reals, positions: Reals, guess: float,
     best = CenterEstimate(center_um=guess, source="data", error=error)
     start = guess
     for _ in range(_MOVES):
-        offset, error = least_residual(coarse, angles[few], places, start, empty, noise)
+        offset, error = least_residual(coarse, angles[few], places, start, empty)
         start += offset
         if abs(offset) < 0.8 * REACH * abs(places[1] - places[0]):
             found = CenterEstimate(center_um=start, source="data", error=error)

@@ -1,8 +1,7 @@
 """The axis at which the projections agree: the least residual among sixty-four axes, reconstructed side by side.
 
-Copies of the sinogram, each shifted a little further, are channels of one accelerated SIRT (Nesterov's momentum;
-Beck & Teboulle, SIAM J. Imaging Sci. 2, 183 (2009)), and a parabola through their residuals has its minimum at the
-axis. Three things would bias it, and do not:
+Copies of the sinogram, each shifted a little further, are reconstructed as channels, and a parabola through their
+residuals has its minimum at the axis. Three things would bias it, and do not:
 
 - Shifting by interpolation smooths most half-way between two rays, and less noise is a smaller residual: copies are
   resampled with a Gaussian one ray wide, which smooths the same wherever it lies.
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.momentum import left_over
 from stream.analyse.tomography.projector import Floats, Projector
 
 Reals = NDArray[np.float64]
@@ -26,13 +26,12 @@ Reals = NDArray[np.float64]
 REACH = 3  # steps to either side searched at once
 _SMOOTH = 1.0  # steps: standard deviation of the resampling Gaussian
 _TAPER = 2.0  # steps over which the weight of a copy's last rays falls to zero
-_GRAZING = 1e-3  # of a step: less path than this is numerical noise
 _NEAR = 6  # copies to either side of the least that the parabola goes through
 _INSIDE, _WIDER = 40, 120  # iterations: with ends known empty, and with a sample that may go on beyond them
 
 
 def least_residual(
-    rays: Reals, angles_deg: Reals, positions_um: Reals, start_um: float, empty: NDArray[np.bool_], noise: float
+    rays: Reals, angles_deg: Reals, positions_um: Reals, start_um: float, empty: NDArray[np.bool_]
 ) -> tuple[float, float]:
     """Offset (µm) from `start_um` of the axis with the least residual, within REACH steps, and its standard error.
 
@@ -41,7 +40,6 @@ def least_residual(
     rays : (angle, position), without background
     positions_um : equidistant
     empty : (angle, 2) whether the projection ends in empty rays at its first and last position
-    noise : standard deviation of a ray
 
     Notes
     -----
@@ -56,11 +54,12 @@ def least_residual(
     copies, weights = _copies(rays, places, shifts, empty)
     projector = Projector(angles_deg, positions_um[0] + step * places, start_um)
     iterations = _INSIDE if whole else _WIDER
-    half, full = _misfits(projector, copies, weights, (iterations // 2, iterations))
+    rests = left_over(projector, copies, weights, (iterations // 2, iterations))
+    half, full = (np.einsum("apc,apc,apc->c", weights, rest, rest, dtype=np.float64) for rest in rests)
     earlier, _ = _minimum(shifts, half)
     offset, curvature = _minimum(shifts, full)
     independent = 2 * np.sqrt(np.pi) * _SMOOTH
-    variance = max(full.min() / weights[..., 0].sum() * independent, noise**2)
+    variance = full.min() / weights[..., 0].sum() * independent
     error = np.sqrt(variance / curvature) if curvature > 0 else np.inf
     return offset * step, float(np.hypot(error, offset - earlier) * abs(step))
 
@@ -77,40 +76,6 @@ def _copies(rays: Reals, places: NDArray[np.int_], shifts: Reals, empty: NDArray
     last = np.clip((count - 1 - inside - at) / _TAPER, 0, 1)
     weights = np.where(empty[:, 0, None, None], 1, first) * np.where(empty[:, 1, None, None], 1, last)
     return copies, weights.astype(np.float32)
-
-
-def _misfits(projector: Projector, copies: Floats, weights: Floats, at: tuple[int, ...]) -> list[Reals]:
-    """Σ W (b - A x)² of each copy (shift,) after the given numbers of iterations.
-
-    A voxel's step is that of a voxel seen by every ray: one that few rays see moves slowly, so that a sample does
-    not flow out of the scanned range where nothing contradicts it.
-    """
-    row = projector.row_sums
-    crossing = row > _GRAZING * abs(projector.step_um)
-    scale = weights * (crossing / np.where(crossing, row, 1)).astype(np.float32)[..., None]
-    column = projector.column_sums(np.ones(projector.rays))
-    seen = column > 0
-    size = (seen / np.where(seen, column, 1)).astype(np.float32)[..., None]
-    volume = projector.volume_block()
-    ahead, gradient = volume.copy(), volume.copy()
-    rest = np.empty_like(copies)
-    momentum, found = 1.0, []
-    for n in range(1, max(at) + 1):
-        np.subtract(copies, projector.forward(ahead, rest), out=rest)
-        rest *= scale
-        projector.back(rest, gradient)
-        gradient *= size
-        gradient += ahead
-        np.maximum(gradient, 0, out=gradient)
-        following = (1 + (1 + 4 * momentum**2) ** 0.5) / 2
-        np.subtract(gradient, volume, out=ahead)
-        ahead *= np.float32((momentum - 1) / following)
-        ahead += gradient
-        volume, gradient, momentum = gradient, volume, following
-        if n in at:
-            np.subtract(copies, projector.forward(volume, rest), out=rest)
-            found.append(np.einsum("apc,apc,apc->c", weights, rest, rest, dtype=np.float64))
-    return found
 
 
 def _minimum(shifts: Reals, misfit: Reals) -> tuple[float, float]:
