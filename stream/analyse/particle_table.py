@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.ndimage import binary_dilation
 from scipy.stats import spearmanr
 
-from stream.analyse.particles import AROUND, MIXED, Ints, faces
+from stream.analyse.particles import AROUND, MIXED, SOLID, Ints, faces, find_particles
 
 Table = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ def particle_table(
     maps: dict[str, npt.NDArray[Any]],
     labels: Ints,
     classes: Sequence[str],
-    step: float,
+    map_axes: tuple[Floats, Floats, Floats],
     strain_phase: str,
     crystals: Sequence[str],
 ) -> Table:
@@ -37,31 +37,36 @@ def particle_table(
         by name, (slice, y, x).
     labels
         from `find_particles`.
-    step
-        a voxel's edge in µm.
+    map_axes
+        µm along (slice, y, x).
 
     Notes
     -----
-    diameter_um is that of the circle of the same area. A surface voxel has a face on which the particle ends; contact
-    is the share of these faces with a voxel of carbon/binder behind them: geometry, where the voxel's class tells
-    its content. Strains are means weighted with 1/error²; the error of a mean is scaled by the root of its reduced
-    chi square where that exceeds 1.
+    row and column are the voxel in the middle; diameter_um is that of the circle of the same area. A surface voxel
+    has a face on which the particle ends; contact is the share of these faces with a voxel of carbon/binder behind
+    them: geometry, where the voxel's class tells its content. Strains are means weighted with 1/error²; the error of
+    a mean is scaled by the root of its reduced chi square where that exceeds 1.
     """
     count = int(labels.max(initial=-1)) + 1
     inside = labels >= 0
     owner = labels[inside]
     surface, contact = outline(labels, carbon_around(maps["class_index"], classes), count)
-    s, y, x = (np.bincount(owner, axis, count) / np.bincount(owner, minlength=count) for axis in np.nonzero(inside))
-    middle = (labels.shape[-1] - 1) / 2
     voxels = np.bincount(owner, minlength=count)
+    s, row, column = (np.rint(np.bincount(owner, at, count) / voxels).astype(int) for at in np.nonzero(inside))
+    _, y, x = (
+        np.bincount(owner, axis[at], count) / voxels for axis, at in zip(map_axes, np.nonzero(inside), strict=True)
+    )
+    area = voxels * pitch(map_axes[1]) * pitch(map_axes[2])
     on_surface = np.bincount(labels[surface], minlength=count)
     table: Table = {
         "index": np.arange(count),
-        "slice": np.rint(s).astype(np.int64),
-        "y_um": (y - middle) * step,
-        "x_um": (x - middle) * step,
-        "diameter_um": 2 * np.sqrt(voxels / np.pi) * abs(step),
-        "area_um2": voxels * step**2,
+        "slice": s,
+        "row": row,
+        "column": column,
+        "y_um": y,
+        "x_um": x,
+        "diameter_um": 2 * np.sqrt(area / np.pi),
+        "area_um2": area,
         "surface_voxels": on_surface,
         "interior_voxels": voxels - on_surface,
         "contact": contact,
@@ -73,6 +78,27 @@ def particle_table(
     means += [f"{edge}_{strain_phase}" for edge in "abc"] + [f"cell_volume_{strain_phase}"]
     table |= {name: mean(maps[name], labels, count) for name in means if name in maps}
     return table
+
+
+def tell_of_particles(
+    arrays: dict[str, npt.NDArray[Any]],
+    classes: Sequence[str],
+    map_axes: tuple[Floats, Floats, Floats],
+    strain_phase: str | None,
+    crystals: Sequence[str],
+) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """What a revision says of particles: arrays by path (`particle_index` and the table's columns), and metadata.
+
+    Nothing where there are no classes, or no phase whose strain is read.
+    """
+    if strain_phase is None or not {*SOLID, AROUND, MIXED} <= set(classes):
+        return {}, {}
+    maps = {path.removeprefix("maps/"): array for path, array in arrays.items() if path.startswith("maps/")}
+    labels = find_particles(maps["class_index"], classes)
+    table = particle_table(maps, labels, classes, map_axes, strain_phase, crystals)
+    columns = {f"particles/{name}": values for name, values in table.items()}
+    told = {"particles": largest(table), "particle_correlation": correlations(table)}
+    return {"maps/particle_index": labels, **columns}, told
 
 
 def carbon_around(class_index: npt.NDArray[np.int8], classes: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -96,6 +122,11 @@ def outline(labels: Ints, carbon: npt.NDArray[np.bool_], count: int) -> tuple[np
         ends += np.bincount(labels[outside], minlength=count)
         touching += np.bincount(labels[outside], behind_is_carbon[behind[outside]], count)
     return surface, touching / np.maximum(ends, 1)
+
+
+def pitch(axis: Floats) -> float:
+    """Distance of voxels along an axis in µm; of a single one it is not known, and NaN."""
+    return float(abs(axis[1] - axis[0])) if len(axis) > 1 else np.nan
 
 
 def weighted(

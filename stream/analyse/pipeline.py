@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from stream.analyse.crystal.model import State
 from stream.analyse.imaging import Imaging
+from stream.analyse.particle_table import tell_of_particles
 from stream.analyse.results import Result, write_results
 from stream.analyse.sinograms import Sinograms
 from stream.analyse.slices import Voxels
@@ -173,12 +174,16 @@ class Pipeline:
         arrays.update(self.sinograms.arrays())
         arrays["voxel_noise"] = self.noise
         arrays["projection_frames"] = store.measured.sum(axis=2)
+        reader, axes = self.reader, store.grid.map_axes
+        particles, of_particles = tell_of_particles(arrays, reader.classes, axes, reader.strain_phase, reader.crystals)
+        arrays |= particles
         told = {
             **self.imaging.told,
             "residual": trace[-1] if trace else None,
             "residual_trace": trace,
             "no_beam": store.no_beam_frames(),
             "strain": class_statistics(arrays, self.reader.strain_map, self.reader.classes),
+            **of_particles,
             **self.reader.told(),
         }
         return arrays, told

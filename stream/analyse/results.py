@@ -71,6 +71,7 @@ def _fill(file: h5py.File, result: Result) -> None:
     rays = ["slice", "angle", "position"]
     _group(entry, "maps", "NXdata", signal=DEFAULT_MAP, axes=["slice", "y", "x"])
     _group(entry, "sinograms", "NXdata", signal="global", axes=rays)
+    _group(entry, "particles", "NXcollection")  # a column a quantity; empty where no particles are told apart
     for name, array in result.arrays.items():
         if name not in INTERNAL:
             entry.create_dataset(name, data=array)

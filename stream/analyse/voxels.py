@@ -22,6 +22,8 @@ from stream.analyse.crystal.rays import ray_amounts
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.structure import load_structure
 from stream.analyse.joined import joined
+from stream.analyse.masks import MASK_REASONS, NOT_YET, OUTSIDE, mask_name
+from stream.analyse.ratios import ratio_maps, ratio_units
 from stream.analyse.slices import Indices, Voxels, batches
 from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
@@ -109,6 +111,7 @@ class VoxelReader:
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """All the maps of a slice of that shape (y, x) of which nothing is known."""
         planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in self._fitted_units()}
+        planes |= {mask_name(phase): np.full(shape, NOT_YET, dtype=np.int8) for phase in self.crystals}
         if self.classifier is not None:
             planes["class_index"] = np.full(shape, -1, dtype=np.int8)
             planes["class_probability"] = np.full((len(self.classes), *shape), np.nan, dtype=np.float32)
@@ -124,6 +127,11 @@ class VoxelReader:
         """Names of the phases that the fit knows."""
         return [] if self.fit is None else [c.name for c in self.fit.crystals] + [h.name for h in self.fit.humps]
 
+    @property
+    def crystals(self) -> list[str]:
+        """Names of the crystalline ones."""
+        return [] if self.fit is None else [crystal.name for crystal in self.fit.crystals]
+
     def amounts(self, usable: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[np.float64]] | None:
         """The row (bins,) of each phase whose product with a ray's pattern is its amount: it adds along the ray.
 
@@ -136,7 +144,7 @@ class VoxelReader:
         model = None
         if self.classifier is not None:
             model = {"name": self.classifier.name, "sha256": self.classifier.sha256}
-        return {"classes": list(self.classes), "model": model, "units": self._units()}
+        return {"classes": list(self.classes), "model": model, "units": self._units(), "mask_reasons": MASK_REASONS}
 
     def description(self) -> Iterator[str]:
         """Lines on what will be read from a voxel."""
@@ -182,7 +190,11 @@ class VoxelReader:
             log.warning("fit.refused", reason=str(error))
             return {}
         where = np.flatnonzero(voxels.inside)[chosen]
-        return {name: placed(values, where, planes[name]) for name, values in flat_maps(result).items()}
+        maps = flat_maps(result, self.fit)
+        found = {name: placed(values, where, planes[name]) for name, values in maps.items()}
+        for phase in self.crystals:
+            found[mask_name(phase)][~voxels.inside] = OUTSIDE
+        return found
 
     def _start(self, voxels: Voxels, live: Live | None, budget: float) -> State:
         """Where the fits start; live ones look for it anew when it took no more than START of the time since."""
@@ -217,6 +229,7 @@ class VoxelReader:
             units |= {f"strain_error_{name}": "1", f"size_{name}": "nm", f"cell_volume_{name}": "Angstrom3"}
             for parameter in crystal.structure.lattice.free:
                 units[f"{parameter}_{name}"] = "degree" if parameter in ANGLES else "Angstrom"
+            units |= ratio_units(crystal, self.axis)
         return units | {f"phase_{hump.name}": f"intensity {self.axis.unit}/um" for hump in self.fit.humps}
 
 
@@ -237,10 +250,11 @@ def build_fit(config: Config, axis: RadialAxis, phases: list[Crystal | Hump]) ->
         raise ConfigError(str(error)) from None
 
 
-def flat_maps(result: FitResult) -> Arrays:
+def flat_maps(result: FitResult, fit: PatternFit) -> Arrays:
     """The fit's arrays (n,) under the names of the maps."""
     maps: Arrays = {f"phase_{name}": area for name, area in result.humps.items()}
-    for name, phase in result.phases.items():
+    for crystal in fit.crystals:
+        name, phase = crystal.name, result.phases[crystal.name]
         maps |= {
             f"phase_{name}": phase.amount,
             f"fraction_{name}": phase.fraction,
@@ -250,11 +264,12 @@ def flat_maps(result: FitResult) -> Arrays:
             f"cell_volume_{name}": phase.cell_volume,
         }
         maps |= {f"{parameter}_{name}": values for parameter, values in phase.cell.items()}
+        maps |= ratio_maps(crystal, fit.axis, phase) | {mask_name(name): phase.reason}
     return maps | {"fit_quality": result.fit_quality}
 
 
-def placed(values: npt.NDArray[Any], where: Indices, before: npt.NDArray[Any]) -> Floats:
+def placed(values: npt.NDArray[Any], where: Indices, before: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """A map (y, x) with `values` at the flat indices `where`, and elsewhere what was there before."""
-    plane = before.astype(np.float32)
+    plane = before.copy()
     plane.ravel()[where] = values
     return plane

@@ -98,7 +98,10 @@ def one(request: pytest.FixtureRequest) -> Electrode:
 
 @pytest.fixture(scope="module")
 def table(one: Electrode) -> Table:
-    return particle_table(one.maps, one.labels, CLASSES, STEP, "layered", ["layered", "spinel"])
+    across = (np.arange(COUNT) - (COUNT - 1) / 2) * STEP
+    return particle_table(
+        one.maps, one.labels, CLASSES, (np.zeros(1), across, across), "layered", ["layered", "spinel"]
+    )
 
 
 def test_number_and_diameters_are_those_of_the_phantom(one: Electrode, table: Table) -> None:

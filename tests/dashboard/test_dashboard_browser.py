@@ -187,9 +187,9 @@ def test_strain_is_drawn_by_class_particle_and_line(driver: Any, run: FakeRun) -
             assert f"{label.replace('_', ' ')} {1e4 * mean:.2f}" in text(driver, "strain-table")
         rows[0].click()
         first = told["particles"][0]
-        place = [round(first[name] + 20) for name in ("y_um", "x_um")]
+        place = f"{first['slice']},{first['row']},{first['column']}"
         body = driver.find_element("id", "voxel-body")
-        wait(driver, lambda d: body.get_attribute("data-voxel") == f"0,{place[0]},{place[1]}", "the particle's voxel")
+        wait(driver, lambda d: body.get_attribute("data-voxel") == place, "the particle's voxel")
         wait(driver, lambda d: "ε (7.80 ± 0.20)" in text(d, "wh-key"), "the whole pattern's line")
         assert "ε (8.00 ± 0.60)" in text(driver, "wh-key")
         for name in ("wh-plot", "strain-plot", "particles-plot"):

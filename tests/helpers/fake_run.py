@@ -116,7 +116,9 @@ class FakeRun:
         return revision
 
     def _metadata(self, status: str, share: float, maps: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
-        table = particle_table(maps, maps["particle_index"], CLASSES, 1.0, "layered", ["layered", "spinel"])
+        table = particle_table(
+            maps, maps["particle_index"], CLASSES, self.grid.map_axes, "layered", ["layered", "spinel"]
+        )
         unit = {
             "global": "intensity 2th_deg/um",
             "phase_layered": "arbitrary",

@@ -26,10 +26,8 @@ function tell({ diameter, contact }) {
 }
 
 function showTable(store, particles, power) {
-  const { grid } = store.state.status;
   const scaled = (value) => (value === null ? DASH : (value / 10 ** power).toFixed(2));
   const both = (value, error) => (value === null ? DASH : `${scaled(value)} ± ${scaled(error)}`);
-  const place = (um) => Math.round(um / grid.step + (grid.positions - 1) / 2);
   const body = particles.slice(0, LISTED).map((p) => {
     const cells = [
       p.index, p.diameter_um.toFixed(1), percent(p.contact), both(p.strain, p.strain_error),
@@ -38,7 +36,7 @@ function showTable(store, particles, power) {
     const found = row(cells);
     found.tabIndex = 0;
     found.title = "Show the voxel in its middle";
-    const go = () => store.set({ slice: p.slice, voxel: { x: place(p.x_um), y: place(p.y_um) } });
+    const go = () => store.set({ slice: p.slice, voxel: { x: p.column, y: p.row } });
     found.addEventListener("click", go);
     found.addEventListener("keydown", (event) => event.key === "Enter" && go());
     return found;
