@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.slices import Voxels
+from stream.analyse.tomography.additive import Additive
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,6 +34,9 @@ class Imaging(Protocol):
 
     def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
         """A slice from the complete, sorted set, written to `volume`: its voxels, and the trace of the residual."""
+
+    def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
+        """(slice, y, x) another quantity, from the numbers of the usable rays (slice, angle, position)."""
 
     def coverage(self) -> Floats:
         """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""

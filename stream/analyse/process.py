@@ -32,12 +32,12 @@ def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
     config = directory.read_config()
     grid = ScanGrid.from_config(config.scan)
     ledger = LedgerReader(directory.ledger, grid)
-    while (state := ledger.snapshot().state).get("axis") is None:
+    while not {"axis", "distance_um"} <= (state := ledger.snapshot().state).keys():
         if stop.wait(POLL):
             return
     threadpool_limits(1, "blas")  # its threads spin while they wait, and the work is shared out to threads as it is
     axis = RadialAxis(**state["axis"])
-    pipeline = Pipeline.create(directory, config, grid, axis, state["background"])
+    pipeline = Pipeline.create(directory, config, grid, axis, state["background"], state["distance_um"])
     Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline).run(stop)
 
 

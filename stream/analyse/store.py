@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from stream.analyse.transmission import Transmission
 from stream.core.axis import RadialAxis
 from stream.core.errors import StoreError
 from stream.core.scan import ScanGrid
@@ -27,8 +28,10 @@ Floats = npt.NDArray[np.float32]
 class PatternStore:
     """Patterns (slice, angle, position, bin) float32, NaN where not measured, in a file that publish reads too.
 
-    A pattern is Σ counts / Σ weights of its pixels, divided by the monitor, minus the background.
-    monitors, measured: (slice, angle, position); norms: (bin), those of a frame that excludes no pixel.
+    A pattern is Σ counts / Σ weights of its pixels, divided by the monitor, minus the background. Where the beam behind
+    the sample is read, it takes the monitor's place: what scatters was absorbed as much as what passes.
+    monitors, incident, measured: (slice, angle, position), what patterns are divided by, and the incident intensity;
+    norms: (bin), those of a frame that excludes no pixel.
     """
 
     grid: ScanGrid
@@ -36,11 +39,16 @@ class PatternStore:
     background: npt.NDArray[np.float64] | None
     patterns: Floats
     monitors: npt.NDArray[np.float64]
+    incident: npt.NDArray[np.float64]
     measured: npt.NDArray[np.bool_]
     norms: Floats
+    transmitted: bool = False
+    """Whether the beam behind the sample is read."""
 
     @classmethod
-    def create(cls, path: Path, grid: ScanGrid, axis: RadialAxis, background: list[float] | None) -> Self:
+    def create(
+        cls, path: Path, grid: ScanGrid, axis: RadialAxis, background: list[float] | None, transmitted: bool = False
+    ) -> Self:
         """Lay out the file at `path`; its blocks are allocated, so that a full disk is an error here and not a signal.
 
         Raises
@@ -57,8 +65,10 @@ class PatternStore:
             None if background is None else np.asarray(background),
             patterns,
             np.ones(grid.shape),
+            np.ones(grid.shape),
             np.zeros(grid.shape, dtype=bool),
             np.zeros(axis.bins, dtype=np.float32),
+            transmitted,
         )
 
     def take(self, journal: Journal, row: FrameRow) -> bool:
@@ -69,25 +79,38 @@ class PatternStore:
             log.error("journal.damaged", slot=row.slot, frame=row.frame, error=str(error))
             return False
         index = np.unravel_index(row.slot, self.grid.shape)
-        monitor = 1.0 if row.monitor is None else row.monitor
+        incident = 1.0 if row.monitor is None else row.monitor
+        behind = np.nan if row.transmission is None else row.transmission
+        monitor = behind if self.transmitted else incident
         scale = 1 / monitor if monitor > 0 else np.nan
         with np.errstate(invalid="ignore", divide="ignore"):
             values = pattern.sums.astype(np.float64) / pattern.norms * scale
         if self.background is not None:
             values -= self.background
         self.patterns[index] = np.where(pattern.norms > 0, values, np.nan)
-        self.monitors[index] = monitor
+        self.monitors[index], self.incident[index] = monitor, incident
         self.measured[index] = True
         np.maximum(self.norms, pattern.norms, out=self.norms)  # whatever the order in which frames came
         return True
 
     @property
     def with_beam(self) -> npt.NDArray[np.bool_]:
-        """Measured rays whose monitor shows beam, (slice, angle, position)."""
-        usable = self.measured & np.isfinite(self.monitors) & (self.monitors > 0)
-        if not usable.any():
-            return usable
-        return np.asarray(usable & (self.monitors >= NO_BEAM * np.median(self.monitors[usable])))
+        """Measured rays whose readings show beam, and let some through, (slice, angle, position)."""
+        transmission = self.transmission
+        return self._lit if transmission is None else transmission.known
+
+    @property
+    def transmission(self) -> Transmission | None:
+        """What each ray lets through, None where the beam behind the sample is not read."""
+        if not self.transmitted:
+            return None
+        return Transmission.of(np.where(self._lit, self.monitors, np.nan), self.incident)
+
+    @property
+    def _lit(self) -> npt.NDArray[np.bool_]:
+        """Measured rays whose monitor shows beam."""
+        lit = self.measured & np.isfinite(self.incident) & (self.incident > 0)
+        return lit & (self.incident >= NO_BEAM * np.median(self.incident[lit])) if lit.any() else lit
 
     def no_beam_frames(self) -> list[int]:
         """Frame numbers, counted from 0, of measured grid points without beam."""

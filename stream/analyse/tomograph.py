@@ -14,8 +14,10 @@ import structlog
 
 from stream.analyse.slices import BATCH, Indices, Voxels, WholeSlice, share_out
 from stream.analyse.store import PatternStore
+from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.center import CenterEstimate, find_center
+from stream.analyse.tomography.displaced import DisplacedProjector, reconstruct_displaced
 from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
@@ -59,6 +61,8 @@ class Tomograph:
     volume: Floats
     sums: npt.NDArray[np.float32]
     """(slice, angle, position) sum of each ray's pattern, which tells the axis."""
+    distance_um: float = np.inf
+    """From the axis to the detector, for the parallax of the final slices; live ones have it uncorrected."""
     center: Center = field(init=False)
     basis: Basis = field(init=False)
     slices: list[SpectralSlice] = field(init=False)
@@ -201,9 +205,7 @@ class Tomograph:
         part.measure_noise(self.store.monitors[s], self.store.norms, self._background())
         self.columns[s] = part.sirt.column_sums()
         if self.config.rank is None:
-            trace = reconstruct(
-                part.sirt.projector, self.store.patterns[s], weights, self.config.iterations, self.volume[s]
-            )[1]
+            trace = self._whole(part.sirt.projector, s, weights)
             part.set_gain(noise_gain(part.sirt.projector, weights, self.config.iterations))
             return WholeSlice(self.volume[s], part.inside, part.variances), trace
         trace = np.concatenate([self._constrained(part, n) for n in _portions(self.config.iterations)])
@@ -216,6 +218,20 @@ class Tomograph:
         trace = part.iterate(iterations)
         share_out(part.constrain, np.arange(part.count))
         return trace
+
+    def _whole(self, projector: Projector, s: int, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Every channel of a slice into the volume; the residual trace."""
+        patterns, iterations, out = self.store.patterns[s], self.config.iterations, self.volume[s]
+        if not self.config.parallax:
+            return reconstruct(projector, patterns, weights, iterations, out)[1]
+        displaced = DisplacedProjector(projector, self.store.axis, self.distance_um)
+        return reconstruct_displaced(displaced, patterns, weights, iterations, out)
+
+    def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
+        """(slice, y, x) SIRT of another quantity that adds along the usable rays (slice, angle, position)."""
+        projector, values = self.projector(), additive_values(sinogram)
+        rays = zip(values, usable.astype(np.float64), strict=True)
+        return np.stack([reconstruct(projector, v[..., None], w, iterations)[0][..., 0] for v, w in rays])
 
     def coverage(self) -> Floats:
         """Measured share of the planned ray weight, (slice, y, x), NaN outside the field of view."""

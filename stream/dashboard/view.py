@@ -79,13 +79,20 @@ class RunView:
             "update_age": None if stored is None else max(0.0, now - stored),
             "frame_time": _modified(self.directory.frame),
             "time": now,
-            "grid": {"slices": self.grid.slices, "positions": len(self.grid.positions), "step": abs(self.grid.step)},
+            "grid": self._grid(),
         }
+
+    def _grid(self) -> dict[str, Any]:
+        """Coordinates of the maps in µm, and their field of view: a circle, or all of a raster."""
+        slices, y, x = self.grid.map_axes
+        return {
+            "slices": slices, "y": y, "x": x, "step": abs(self.grid.step), "positions": len(x),
+            "raster": self.grid.raster,
+        }  # fmt: skip
 
     def voxel_pattern(self, place: tuple[int, int, int], bins: int) -> npt.NDArray[np.float32] | None:
         """The pattern of voxel (slice, y, x), shape (bins,); None while the live volume does not hold it."""
-        count = len(self.grid.positions)
-        index = int(np.ravel_multi_index(place, (len(self.grid.slices), count, count)))
+        index = int(np.ravel_multi_index(place, self.grid.map_shape))
         try:
             pattern = np.fromfile(self.directory.volume, dtype="<f4", count=bins, offset=index * bins * 4)
         except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Protocol
 
@@ -81,7 +82,8 @@ def profile(
         raise HTTPException(422, f"the line from {start} to {end} has {steps} voxels, more than {MAX_POINTS}")
     ys = np.rint(np.linspace(first[0], last[0], steps)).astype(int)
     xs = np.rint(np.linspace(first[1], last[1], steps)).astype(int)
-    distance = np.hypot(ys - ys[0], xs - xs[0]) * abs(run.grid.step)
+    start_um, *rest = [position(run, y, x) for y, x in zip(ys, xs, strict=True)]
+    distance = [0.0, *(math.dist(start_um, there) for there in rest)]
     return Json(
         {
             "revision": revision.number,
@@ -96,19 +98,18 @@ def profile(
 
 
 def position(run: RunView, y: int, x: int) -> tuple[float, float]:
-    """(y, x) in µm of a voxel's centre from the rotation axis."""
-    middle = (len(run.grid.positions) - 1) / 2
-    return (y - middle) * run.grid.step, (x - middle) * run.grid.step
+    """(y, x) in µm of a voxel's centre, from the rotation axis or as the motors of a raster say."""
+    _, rows, columns = run.grid.map_axes
+    return float(rows[y]), float(columns[x])
 
 
 def inside(run: RunView, y: int, x: int) -> bool:
-    """True within the field of view, the circle x² + y² ≤ (count·step/2)²."""
-    return bool(np.hypot(*position(run, y, x)) <= len(run.grid.positions) * abs(run.grid.step) / 2)
+    """True within the field of view."""
+    return bool(run.grid.field_of_view[y, x])
 
 
 def _inside_the_grid(run: RunView, place: Place) -> Place:
-    count = len(run.grid.positions)
-    shape = (len(run.grid.slices), count, count)
+    shape = run.grid.map_shape
     if not all(0 <= i < n for i, n in zip(place, shape, strict=True)):
         raise HTTPException(404, f"there is no voxel {place}: the grid (slice, y, x) is {shape}, counted from 0")
     return place

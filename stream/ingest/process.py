@@ -124,6 +124,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         started=before.get("started", time.time()),
         files=files,
         axis=integrate.axis.as_dict(),
+        distance_um=geometry.distance * 1e6,
         background=None if background is None else load_background(background, cpu).tolist(),
     )
     resume(ingest, sent_again=not live)

@@ -32,6 +32,9 @@ FROM_ANALYSE = (
     "mask_reasons",
     "particles",
     "particle_correlation",
+    "absorption",
+    "transmission",
+    "parallax",
 )
 FROM_INGEST = {"recording": "recording_suspended", "back_pressure": "back_pressure", "stolen": "stolen"}
 """What ingest warns of, null or a sentence: the key of its state, and the key in the metadata."""

@@ -59,8 +59,8 @@ def revision_nodes(revision: Revision, unit: str) -> dict[str, Node]:
 
 def live_node(grid: ScanGrid) -> Node:
     """All maps in one array, one chunk a slice, so that a reader never sees half an update of a slice."""
-    slices, _, positions = grid.shape
-    return _by_slice("live", (slices, LIVE_PLANES, positions, positions), {"maps": [], "revision": 0})
+    slices, rows, columns = grid.map_shape
+    return _by_slice("live", (slices, LIVE_PLANES, rows, columns), {"maps": [], "revision": 0})
 
 
 def patterns_node(config: Config, grid: ScanGrid) -> Node:
@@ -73,12 +73,12 @@ def patterns_node(config: Config, grid: ScanGrid) -> Node:
 
 def volume_node(config: Config, grid: ScanGrid) -> Node:
     """The pattern of each voxel, in chunks of some rows."""
-    slices, _, positions = grid.shape
     bins = config.integration.bins
-    rows = min(max(1, VOLUME_CHUNK // (positions * bins * 4)), positions)
-    full, rest = divmod(positions, rows)
-    chunks = ((1,) * slices, (rows,) * full + ((rest,) if rest else ()), (positions,), (bins,))
-    shape = (slices, positions, positions, bins)
+    slices, height, width = grid.map_shape
+    rows = min(max(1, VOLUME_CHUNK // (width * bins * 4)), height)
+    full, rest = divmod(height, rows)
+    chunks = ((1,) * slices, (rows,) * full + ((rest,) if rest else ()), (width,), (bins,))
+    shape = (slices, height, width, bins)
     return Node(path="volume", shape=shape, dtype=np.dtype("f4"), chunks=chunks, dims=DIMS["volume"])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from typing import Any
 
 import numba
@@ -71,17 +70,20 @@ class Detector:
         that moves by z along it moves the PONI by z R⁻¹ e₃, and dist the other way.
         """
         along = np.linalg.inv(self.integrator.rotation_matrix())[:, 2] * depth * 1e-6
-        moved = copy(self.integrator)
-        moved.reset()
-        moved.set_param(
-            [
-                self.integrator.dist - along[2],
-                self.integrator.poni1 + along[0],
-                self.integrator.poni2 + along[1],
-                *self.integrator.param[3:6],
-            ]
+        here = self.integrator
+        moved = AzimuthalIntegrator(
+            dist=here.dist - along[2],
+            poni1=here.poni1 + along[0],
+            poni2=here.poni2 + along[1],
+            rot1=here.rot1,
+            rot2=here.rot2,
+            rot3=here.rot3,
+            detector=here.detector,
+            wavelength=here.wavelength,
         )
-        return Detector(moved, self.polarization, self.seed)
+        nearer = Detector(moved, self.polarization, self.seed)
+        nearer._response *= np.float32((here.dist / moved.dist) ** 2)  # pyFAI's solid angle is relative
+        return nearer
 
     def images(self, patterns: Floats) -> npt.NDArray[np.float32]:
         """Mean response of each pixel to patterns of shape (K, grid.size): (K, rows · columns).

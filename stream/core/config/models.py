@@ -359,6 +359,10 @@ class Config(Section):
     def _reconstructs(self) -> Config:
         if self.scan.mode == "raster" and self.reconstruction.parallax:
             raise ValueError("reconstruction.parallax is true: scan.mode is 'raster', and nothing is reconstructed")
+        if self.reconstruction.parallax and self.reconstruction.rank is not None:
+            raise ValueError(
+                f"reconstruction.parallax is true: it needs channels full, not {self.reconstruction.channels!r}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -54,6 +54,11 @@ class Geometry:
             weights *= self.integrator.polarization(self.shape, polarization)
         return weights
 
+    @property
+    def distance(self) -> float:
+        """From the sample to the detector's plane along the beam, in m."""
+        return float(self.integrator.dist / self.integrator.rotation_matrix()[2, 2])
+
     def detector_mask(self) -> Mask:
         """Pixels that the detector's class knows to be no pixels (gaps), shape (rows, columns)."""
         mask = self.integrator.detector.mask

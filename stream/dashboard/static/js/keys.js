@@ -7,11 +7,11 @@ const ARROWS = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], Arrow
 const typing = (target) => target.matches("input, select");
 
 function move(store, [dy, dx], by) {
-  const last = store.state.status.grid.positions - 1;
-  const middle = Math.floor(last / 2);
-  const { y, x } = store.state.voxel ?? { y: middle - dy * by, x: middle - dx * by };
-  const kept = (i) => Math.min(last, Math.max(0, i));
-  store.set({ voxel: { y: kept(y + dy * by), x: kept(x + dx * by) }, hover: null });
+  const { grid } = store.state.status;
+  const last = { y: grid.y.length - 1, x: grid.x.length - 1 };
+  const { y, x } = store.state.voxel ?? { y: (last.y >> 1) - dy * by, x: (last.x >> 1) - dx * by };
+  const kept = (i, end) => Math.min(end, Math.max(0, i));
+  store.set({ voxel: { y: kept(y + dy * by, last.y), x: kept(x + dx * by, last.x) }, hover: null });
 }
 
 export function startKeys(store, toggleTheme) {

@@ -4,25 +4,25 @@ import { crisp, font, ink } from "./canvas.js";
 import { labelOf } from "./colourbar.js";
 import { isDiscrete, paint } from "./colours.js";
 import { signed, ticks, unitText, withError, words } from "./format.js";
+import { inField, layout } from "./place.js";
 
 const byId = (id) => document.getElementById(id);
 
-// µm of a voxel's centre from the rotation axis
-export const position = (grid, i) => (i - (grid.positions - 1) / 2) * grid.step;
-
-function drawField(context, size) {
+function drawField(context, size, grid) {
+  const { width, height } = layout(grid, size);
   context.beginPath();
-  context.arc(size / 2, size / 2, size / 2 - 0.5, 0, 2 * Math.PI);
+  if (grid.raster) context.rect(0.5, 0.5, width - 1, height - 1);
+  else context.arc(size / 2, size / 2, size / 2 - 0.5, 0, 2 * Math.PI);
   context.strokeStyle = ink("line");
   context.lineWidth = 1;
   context.stroke();
 }
 
-// In the corner that the field of view leaves free.
+// In the corner that the circle leaves free.
 function drawScaleBar(context, size, grid) {
-  const width = grid.positions * grid.step;
-  const length = ticks(0, width, 7).step;
-  const pixels = (length / width) * size;
+  const { scale } = layout(grid, size);
+  const length = ticks(0, size / scale, 7).step;
+  const pixels = length * scale;
   context.fillStyle = ink("text");
   context.fillRect(2, size - 6, pixels, 3);
   context.font = font(12);
@@ -31,18 +31,18 @@ function drawScaleBar(context, size, grid) {
 
 function drawVoxel(context, size, grid, voxel, strong) {
   if (!voxel) return;
-  const cell = size / grid.positions;
-  const [x, y] = [voxel.x * cell, voxel.y * cell];
-  const around = Math.max(cell, 5);
-  const box = [x + (cell - around) / 2, y + (cell - around) / 2, around, around];
+  const { cell, width: right, height: bottom } = layout(grid, size);
+  const [x, y] = [(voxel.x + 0.5) * cell.x, (voxel.y + 0.5) * cell.y];
+  const [width, height] = [Math.max(cell.x, 5), Math.max(cell.y, 5)];
+  const box = [x - width / 2, y - height / 2, width, height];
   if (strong) {
     context.strokeStyle = "rgb(128 128 128 / 0.75)"; // seen on every colour of every theme
     context.lineWidth = 1;
     context.beginPath();
-    context.moveTo(0, y + cell / 2);
-    context.lineTo(size, y + cell / 2);
-    context.moveTo(x + cell / 2, 0);
-    context.lineTo(x + cell / 2, size);
+    context.moveTo(0, y);
+    context.lineTo(right, y);
+    context.moveTo(x, 0);
+    context.lineTo(x, bottom);
     context.stroke();
   }
   context.lineWidth = strong ? 4 : 3;
@@ -56,7 +56,7 @@ function drawVoxel(context, size, grid, voxel, strong) {
 // Why there is no number here, as far as the page knows.
 function whyMasked({ planeEntry: entry, mask, status }, voxel, at) {
   const { grid } = status;
-  if (Math.hypot(position(grid, voxel.x), position(grid, voxel.y)) > (grid.positions * grid.step) / 2) return "outside the field of view";
+  if (!inField(grid, voxel)) return "outside the field of view";
   const code = mask?.data[at];
   const reason = code === 0 ? entry.unmasked : status.mask_reasons?.[code];
   return reason ? `masked: ${reason}` : "no value here";
@@ -65,7 +65,7 @@ function whyMasked({ planeEntry: entry, mask, status }, voxel, at) {
 export function valueText(state, voxel) {
   const { planeEntry: entry, plane, errors, classes, status } = state;
   const columns = plane.shape[1];
-  if (columns !== status.grid.positions) return "";
+  if (columns !== status.grid.x.length) return "";
   const at = voxel.y * columns + voxel.x;
   const value = plane.data[at];
   if (isDiscrete(entry.palette)) return labelOf(entry, value);
@@ -83,7 +83,7 @@ function showReadout(state) {
   }
   const { grid } = state.status;
   const place = document.createElement("span");
-  place.textContent = `x ${signed(position(grid, voxel.x))} µm   y ${signed(position(grid, voxel.y))} µm`;
+  place.textContent = `x ${signed(grid.x[voxel.x])} µm   y ${signed(grid.y[voxel.y])} µm`;
   const value = document.createElement("strong");
   value.textContent = valueText(state, voxel);
   readout.replaceChildren(place, value);
@@ -122,8 +122,9 @@ export function startMapView(store) {
   const redraw = crisp(canvas, (context, size) => {
     const { state } = store;
     if (!picture || !state.status?.grid) return;
-    drawField(context, size);
-    context.drawImage(picture, 0, 0, size, size);
+    const { width, height } = layout(state.status.grid, size);
+    drawField(context, size, state.status.grid);
+    context.drawImage(picture, 0, 0, width, height);
     drawScaleBar(context, size, state.status.grid);
     drawVoxel(context, size, state.status.grid, state.hover, false);
     drawVoxel(context, size, state.status.grid, state.voxel, true);
@@ -145,8 +146,10 @@ export function startMapView(store) {
     const grid = store.state.status?.grid;
     if (!store.state.plane) return null;
     const box = canvas.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left, event.clientY - box.top].map((p) => Math.floor((p / box.width) * grid.positions));
-    const inside = Math.min(x, y) >= 0 && Math.max(x, y) < grid.positions;
+    const { cell } = layout(grid, box.width);
+    const x = Math.floor((event.clientX - box.left) / cell.x);
+    const y = Math.floor((event.clientY - box.top) / cell.y);
+    const inside = Math.min(x, y) >= 0 && x < grid.x.length && y < grid.y.length;
     return inside ? { x, y } : null;
   };
   canvas.addEventListener("pointermove", (event) => store.set({ hover: under(event) }));

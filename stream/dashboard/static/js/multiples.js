@@ -5,6 +5,7 @@ import { crisp } from "./canvas.js";
 import { paint } from "./colours.js";
 import { limitsOf } from "./mapdata.js";
 import { idOf } from "./maplist.js";
+import { layout } from "./place.js";
 import { latest } from "./store.js";
 
 const MOST = 8;
@@ -37,8 +38,10 @@ function makeCell(store, entry, index) {
   button.append(canvas, title, digit);
   button.addEventListener("click", () => store.set({ entryId: idOf(entry) }));
   const cell = { entry, button, picture: null };
-  cell.redraw = crisp(canvas, (context, width, height) => {
-    if (cell.picture) context.drawImage(cell.picture, 0, 0, width, height);
+  cell.redraw = crisp(canvas, (context, size) => {
+    if (!cell.picture) return;
+    const { width, height } = layout(store.state.status.grid, size);
+    context.drawImage(cell.picture, 0, 0, width, height);
   });
   return cell;
 }

@@ -1,0 +1,124 @@
+"""What absorption and parallax do to a scan: density and bounds as maps, and what the metadata say of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from stream.analyse.imaging import Imaging
+from stream.analyse.store import PatternStore
+from stream.analyse.tomography.parallax import parallax_bounds
+from stream.analyse.transmission import Transmission
+
+LIVE_ITERATIONS = 20  # of a live density
+GROWN = 1.5  # times the rays of the last look, before the next
+OUTSIDE = "corrected, but many rays pass more than the outermost ones: the sample reaches out of the field"
+
+Arrays = dict[str, npt.NDArray[Any]]
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Optics:
+    """Density (slice, y, x) from the transmitted beam where there is one, and parallax bounds.
+
+    distance_um: from the rotation axis to the detector, along the beam; infinite where there is no parallax.
+    """
+
+    store: PatternStore
+    imaging: Imaging
+    distance_um: float
+    corrects: bool
+    """Whether the final reconstruction takes parallax into account."""
+    final: bool = False
+    density: npt.NDArray[np.float32] = field(init=False)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "density"))
+    _search: Future[npt.NDArray[np.float32]] | None = None
+    _looked: int = 0
+
+    def __post_init__(self) -> None:
+        """Nothing is known yet."""
+        self.density = np.full(self.store.grid.map_shape, np.nan, dtype=np.float32)
+
+    def update(self) -> None:
+        """Take the density that was computed meanwhile, and begin another one where the rays have grown."""
+        if self._search is not None and self._search.done():
+            self.density, self._search = self._search.result(), None
+        transmission, rays = self.store.transmission, int(np.count_nonzero(self.store.with_beam))
+        if transmission is not None and self._search is None and rays > GROWN * self._looked:
+            self._looked = rays
+            self._search = self._pool.submit(self._image, transmission, LIVE_ITERATIONS)
+        self.final = False
+
+    def finish(self, iterations: int) -> None:
+        """The final density, from the complete set."""
+        if self._search is not None:
+            self._search.result()
+            self._search, self._looked = None, 0
+        if self.store.transmission is not None:
+            self.density = self._image(self.store.transmission, iterations)
+        self.final = True
+
+    def arrays(self) -> Arrays:
+        """By their paths in the tree."""
+        grid, found = self.store.grid, {}
+        transmission = self.store.transmission
+        if transmission is not None:
+            found["sinograms/transmission"] = transmission.values.astype(np.float32)
+            found["maps/density"] = self.density
+        if not grid.raster:
+            shares = self.store.with_beam.mean(axis=2)
+            _, y, x = grid.map_axes
+            bounds = [parallax_bounds(y, x, grid.angles, share, self.distance_um) for share in shares]
+            for name in ("cell", "strain"):
+                planes = [np.where(grid.field_of_view, getattr(each, name), np.nan) for each in bounds]
+                found[f"maps/parallax_{name}"] = np.stack(planes).astype(np.float32)
+        return found
+
+    def told(self, arrays: Arrays, strain_map: str | None) -> dict[str, Any]:
+        """Absorption and parallax, for the metadata; arrays hold the maps of the same revision."""
+        transmission = self.store.transmission
+        found: dict[str, Any] = {"absorption": "uncorrected"}
+        if transmission is not None:
+            found["absorption"] = OUTSIDE if transmission.overfull else "corrected"
+            found["transmission"] = {"level": transmission.level, "spread": transmission.spread}
+        if not self.store.grid.raster:
+            found["parallax"] = self._parallax(arrays, strain_map)
+        return found
+
+    def units(self) -> dict[str, str]:
+        """Of the maps."""
+        return {"density": "1" if self.store.grid.raster else "1/um", "parallax_cell": "1", "parallax_strain": "1"}
+
+    def _parallax(self, arrays: Arrays, strain_map: str | None) -> dict[str, Any]:
+        cell, strain = arrays["maps/parallax_cell"], arrays["maps/parallax_strain"]
+        stated = arrays.get(f"maps/{(strain_map or '').replace('strain_', 'strain_error_', 1)}")
+        beyond = known = 0
+        if stated is not None:
+            known, beyond = int(np.isfinite(stated).sum()), int((strain > stated).sum())
+        corrected = self.final and self.corrects
+        note = None
+        if beyond and not corrected:
+            note = f"in {beyond} of {known} voxels parallax can feign more microstrain than the stated error"
+            if self.final:
+                log.warning("parallax.beyond_error", voxels=beyond, of=known, distance_um=self.distance_um)
+        return {
+            "distance_um": self.distance_um if np.isfinite(self.distance_um) else None,
+            "corrected": corrected,
+            "largest_cell": _largest(cell),
+            "largest_strain": _largest(strain),
+            "note": note,
+        }
+
+    def _image(self, transmission: Transmission, iterations: int) -> npt.NDArray[np.float32]:
+        return self.imaging.image(transmission.depths, self.store.with_beam, iterations)
+
+
+def _largest(plane: npt.NDArray[np.float32]) -> float | None:
+    known = plane[np.isfinite(plane)]
+    return float(known.max()) if known.size else None

@@ -1,0 +1,74 @@
+"""A raster scan: every point's own pattern is that of a voxel, and nothing is reconstructed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.slices import Floats, Indices, Voxels, WholeSlice
+from stream.analyse.store import PatternStore
+from stream.analyse.tomography.additive import Additive, additive_values
+
+
+@dataclass(slots=True)
+class Raster:
+    """The one picture of a raster: rows are the scan's slices, columns its positions; intensities are of a ray.
+
+    volume: (1, y, x, bin) patterns, NaN where not measured or without beam.
+    """
+
+    store: PatternStore
+    volume: Floats
+    given: npt.NDArray[np.bool_] = field(init=False)
+    """(y, x) points whose patterns are in the picture."""
+
+    def __post_init__(self) -> None:
+        """Nothing is measured yet."""
+        self.given = np.zeros(self.volume.shape[1:3], dtype=bool)
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """There is no axis, and nothing was iterated."""
+        return {"center_um": None, "center_from": None, "iterations": 0}
+
+    def update(self, seconds: float) -> list[int]:
+        """Take up new points; the picture stays at work until all of its voxels were read."""
+        usable = self.store.with_beam[:, 0]
+        for y in np.flatnonzero((usable != self.given).any(axis=1)):
+            row = self.store.patterns[y, 0]
+            self.volume[0, y] = np.where(usable[y, :, None], row, np.nan)
+        self.given = usable
+        return [0] if usable.any() else []
+
+    def voxels(self, s: int) -> Voxels:
+        """The points measured so far."""
+        return WholeSlice(self.volume[s], self.given, self._variances)
+
+    def settle(self) -> None:
+        """Take every point again."""
+        self.given[:] = False
+
+    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
+        """The whole picture; there is no residual."""
+        self.volume[s] = np.nan
+        self.update(0.0)
+        return self.voxels(s), np.zeros(0)
+
+    def coverage(self) -> Floats:
+        """(1, y, x): 1 where a point was measured, else 0."""
+        return self.given[None].astype(np.float32)
+
+    def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
+        """(1, y, x) the rays' own values."""
+        return np.where(usable, additive_values(sinogram), np.float32(np.nan)).transpose(1, 0, 2)
+
+    def residual(self) -> float | None:
+        """None: nothing is fitted to the rays."""
+        return None
+
+    def _variances(self, voxels: Indices) -> Floats:
+        y, x = (axis[voxels] for axis in np.nonzero(self.given))
+        return self.store.variances((y, np.zeros_like(y), x))

@@ -1,0 +1,166 @@
+"""The final reconstruction with parallax in the forward model.
+
+A voxel's pattern x reaches the detector as S(z) x, resampled at the angles that its depth z makes of the bins
+(`stream.analyse.tomography.parallax`). S is a polynomial of second degree in z to within what a line's breadth allows,
+found at its Chebyshev nodes in the field of view, z = 0 and ± ζ, so that its norm stays bounded however far it shifts:
+
+    b = A x + A_z (S(ζ) − S(−ζ)) x / 2ζ + A_zz (S(ζ) + S(−ζ) − 2) x / 2ζ²
+
+A_z weighs each voxel's contribution by its depth, and depth is y cos ω − x sin ω, so it takes nothing but A itself:
+A_z v = cos ω A(y v) − sin ω A(x v). The first degree alone would leave all of the spread in the lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from stream.analyse.tomography.projector import Floats, Projector, blocks
+from stream.core.axis import RadialAxis, from_two_theta
+
+REACH = 8  # bins to either side of a sample: there the cardinal cubic spline is 3e-5
+NODE = np.cos(np.pi / 6)  # outer Chebyshev node of the second degree
+DECAY = np.sqrt(3) - 2  # of the cardinal cubic spline's coefficients from one bin to the next
+_GRAZING = 1e-3  # of a step, as in SIRT
+
+
+@dataclass(frozen=True, slots=True)
+class Resampling:
+    """A pattern read at other places: bin c is the sum of weights[c] times the bins from first[c] on."""
+
+    first: NDArray[np.int64]
+    weights: Floats
+
+    @classmethod
+    def seen_from(cls, depth_um: float, distance_um: float, axis: RadialAxis) -> Self:
+        """S(z): cubic spline interpolation where the bins see the voxel, times their solid angle there.
+
+        Beyond either end of the axis the outermost bin goes on.
+        """
+        here = axis.two_theta
+        there = np.arctan(np.tan(here) * distance_um / (distance_um - depth_um))
+        place = (from_two_theta(there, axis.unit, axis.wavelength) - axis.low) / axis.step - 0.5
+        solid = (np.cos(there) / np.cos(here)) ** 3 * (distance_um / (distance_um - depth_um)) ** 2
+        taps = min(2 * REACH, axis.bins)
+        wanted = np.floor(place).astype(np.int64)[:, None] + np.arange(1 - REACH, 1 + REACH)
+        values = _cardinal(place[:, None] - wanted) * solid[:, None]
+        first = np.clip(wanted[:, 0], 0, axis.bins - taps)
+        weights = np.zeros((axis.bins, taps))
+        column = np.clip(wanted - first[:, None], 0, taps - 1)
+        np.add.at(weights, (np.arange(axis.bins)[:, None], column), values)
+        return cls(first, weights.astype(np.float32))
+
+
+def _cardinal(t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The cubic spline that is 1 at 0 and 0 at every other whole number."""
+    k = np.arange(-REACH - 2, REACH + 3)
+    coefficients = -6 * DECAY / (1 - DECAY**2) * DECAY ** np.abs(k)
+    u = np.abs(t[..., None] - k)
+    spline = np.where(u < 1, 2 / 3 - u**2 + u**3 / 2, np.where(u < 2, (2 - u) ** 3 / 6, 0))
+    return np.asarray(spline @ coefficients)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _resample(volume, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+    for i in range(i0, i1):
+        for j in range(volume.shape[1]):
+            for c in range(c0, c1):
+                total = np.float32(0)
+                for k in range(weights.shape[1]):
+                    total += weights[c, k] * volume[i, j, first[c] + k]
+                out[i, j, c - c0] = total
+
+
+@numba.njit(nogil=True, cache=True)
+def _spread(block, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+    for i in range(i0, i1):
+        for j in range(out.shape[1]):
+            for c in range(c0, c1):
+                for k in range(weights.shape[1]):
+                    out[i, j, first[c] + k] += weights[c, k] * block[i, j, c - c0]
+
+
+class DisplacedProjector:
+    """Ray sums of patterns (y, x, bin) whose depth along the beam shifts them, and the exact transpose, by blocks."""
+
+    def __init__(self, projector: Projector, axis: RadialAxis, distance_um: float) -> None:
+        self.projector = projector
+        self._node = NODE * projector.count * abs(projector.step_um) / 2
+        self._behind, self._ahead = (Resampling.seen_from(sign * self._node, distance_um, axis) for sign in (-1, 1))
+        places = ((np.arange(projector.count) - (projector.count - 1) / 2) * projector.step_um).astype(np.float32)
+        y, x = places[:, None, None], places[:, None]
+        omega = np.deg2rad(projector.angles_deg).astype(np.float32)[:, None, None]
+        cosine, sine = np.cos(omega), np.sin(omega)
+        # depth = y cos − x sin, term by term: (of the voxel, of the ray)
+        self._depth = ((y, cosine), (x, -sine))
+        self._squared = ((y * y, cosine**2), (2 * x * y, -sine * cosine), (x * x, sine**2))
+
+    def forward(self, volume: Floats, block: slice) -> Floats:
+        """Ray sums (angle, position, channels of the block) of a whole volume, which must hold no NaN."""
+        node, part = self._node, volume[..., block]
+        ahead, behind = self._resampled(volume, self._ahead, block), self._resampled(volume, self._behind, block)
+        slope, bend = (ahead - behind) / (2 * node), (ahead + behind - 2 * part) / (2 * node**2)
+        rays = self.projector.forward(part)
+        for moment, terms in ((slope, self._depth), (bend, self._squared)):
+            for of_voxel, of_ray in terms:
+                rays += of_ray * self.projector.forward(of_voxel * moment)
+        return rays
+
+    def add_back(self, rays: Floats, block: slice, out: Floats) -> None:
+        """Add the transpose of `forward` to a whole volume (y, x, bin)."""
+        node = self._node
+        slope, bend = (
+            sum(of_voxel * self.projector.back(of_ray * rays) for of_voxel, of_ray in terms)
+            for terms in (self._depth, self._squared)
+        )
+        out[..., block] += self.projector.back(rays) - bend / node**2
+        self._spread(slope / (2 * node) + bend / (2 * node**2), self._ahead, block, out)
+        self._spread(bend / (2 * node**2) - slope / (2 * node), self._behind, block, out)
+
+    def _resampled(self, volume: Floats, by: Resampling, block: slice) -> Floats:
+        out = np.empty((*volume.shape[:2], block.stop - block.start), np.float32)
+        self.projector.over_rows(
+            lambda i0, i1: _resample(volume, by.first, by.weights, block.start, block.stop, i0, i1, out)
+        )
+        return out
+
+    def _spread(self, part: Floats, by: Resampling, block: slice, out: Floats) -> None:
+        self.projector.over_rows(
+            lambda i0, i1: _spread(part, by.first, by.weights, block.start, block.stop, i0, i1, out)
+        )
+
+
+def reconstruct_displaced(
+    displaced: DisplacedProjector, sinogram: Floats, measured: ArrayLike, iterations: int, out: Floats
+) -> NDArray[np.float64]:
+    """As `reconstruct` into `out`, with parallax; each iteration goes over all channels, which depend on each other."""
+    projector = displaced.projector
+    weight = np.asarray(measured, np.float64)
+    crossing = projector.row_sums > _GRAZING * abs(projector.step_um)
+    ray_weight = np.where(crossing, weight, 0).astype(np.float32)[..., None]
+    ray_scale = ray_weight / np.where(crossing, projector.row_sums, 1).astype(np.float32)[..., None]
+    columns = projector.column_sums(weight)
+    scale = np.where(columns > 0, 1 / np.where(columns > 0, columns, 1), 0).astype(np.float32)[..., None]
+    volume = np.zeros(out.shape, np.float32)
+    gradient = np.empty_like(volume)
+    squares = np.zeros((2, iterations))
+    for n in range(iterations):
+        gradient[:] = 0
+        for block in blocks(sinogram.shape[2]):
+            part = sinogram[..., block]
+            misfit = part - displaced.forward(volume, block)
+            known = np.isfinite(misfit) & (ray_weight > 0)
+            misfit = np.where(known, misfit, np.float32(0))
+            squares[0, n] += (ray_weight * misfit**2).sum(dtype=np.float64)
+            squares[1, n] += (ray_weight * np.where(known, part, 0) ** 2).sum(dtype=np.float64)
+            displaced.add_back(ray_scale * misfit, block, gradient)
+        gradient *= scale
+        volume += gradient
+        np.maximum(volume, 0, out=volume)
+    known = np.isfinite(sinogram[weight > 0]).any(axis=0)
+    out[:] = np.where(known & projector.support[..., None], volume, np.float32(np.nan))
+    return np.asarray(np.sqrt(squares[0] / np.where(squares[1] > 0, squares[1], np.nan)))
