@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 FEWEST = 16  # voxels a time, however slow they are
 FIRST = 64  # as many while nothing is known of their pace
-SMOOTH = 0.5  # how much of the pace is that of the last time
+SMOOTH = 0.5  # how much of a slower pace is believed
 
 
 @dataclass(slots=True)
@@ -39,4 +39,5 @@ class Turn:
         yield
         if voxels:
             pace = (time.perf_counter() - begun) / voxels
-            self.seconds = SMOOTH * self.seconds + (1 - SMOOTH) * pace if self.seconds else pace
+            # quicker is believed at once: the first time is much slower than any other
+            self.seconds = self.seconds + SMOOTH * (pace - self.seconds) if 0 < self.seconds < pace else pace

@@ -163,12 +163,13 @@ class VoxelReader:
             return {}
         turn = Turn() if live is None else live.classes
         chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
-        linear = partial(self.classifier.values, axis=self.axis)
-        scale = live.scale if live is not None and chosen[0] > 0 else None
-        if scale is None:
-            scale = self.classifier.scale(voxels.through(linear))
+        values = voxels.through(partial(self.classifier.values, axis=self.axis))
+        if live is None or live.scale is None or chosen[0] == 0:
+            scale = self.classifier.scale(values)
+        else:
+            scale = live.scale  # of when this round began
         with turn.timed(len(chosen)):
-            prediction = self.classifier.judge(voxels.through(linear, chosen), scale)
+            prediction = self.classifier.judge(values[chosen], scale)
         if live is not None:
             live.scale = scale
         where = np.flatnonzero(voxels.inside)[chosen]
