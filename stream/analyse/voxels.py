@@ -164,10 +164,9 @@ class VoxelReader:
         turn = Turn() if live is None else live.classes
         chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
         values = voxels.through(partial(self.classifier.values, axis=self.axis))
-        if live is None or live.scale is None or chosen[0] == 0:
+        scale = live.scale if live is not None and chosen[0] > 0 else None  # of when this round began
+        if scale is None:
             scale = self.classifier.scale(values)
-        else:
-            scale = live.scale  # of when this round began
         with turn.timed(len(chosen)):
             prediction = self.classifier.judge(values[chosen], scale)
         if live is not None:
