@@ -6,6 +6,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
 import structlog
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -57,6 +59,16 @@ class Follower:
     _last_command: int = 0
     _idle: int = 0
     _due: float = 0.0
+    _line: int = 0  # lines of the scan that are complete
+    _shown_line: int = 0  # of which the latest update had so many
+    _line_length: int = field(init=False)
+    _visited: npt.NDArray[np.int64] = field(init=False)  # by slot, which frame it is
+
+    def __post_init__(self) -> None:
+        """Know the lines of the scan."""
+        grid, fastest = self.pipeline.store.grid, self.config.scan.order[2]
+        self._line_length = grid.shape[("slice", "angle", "position").index(fastest)]
+        self._visited = np.argsort(grid.visit)
 
     def run(self, stop: threading.Event) -> None:
         """One turn after another."""
@@ -76,8 +88,16 @@ class Follower:
             return
         if phase == "ended" and not grown:
             self._finish()
-        elif time.monotonic() >= self._due and self.pipeline.frames and self._idle <= RESTING:
+        elif self._is_due() and self.pipeline.frames and self._idle <= RESTING:
             self._update()
+
+    def _is_due(self) -> bool:
+        """Updates begin as a line of the scan is complete, when half of the time between them has passed, or at its end.
+
+        A line, such as a projection, that takes as long as an update is then on the maps as soon as it can be.
+        """
+        every = self.config.reconstruction.update_every
+        return time.monotonic() >= self._due - (every / 2 if self._line > self._shown_line else 0)
 
     def _take(self) -> bool:
         """Take what was journalled since the last turn; False where nothing was."""
@@ -86,12 +106,15 @@ class Follower:
             return False
         self.pipeline.take(self.journal, rows)
         self._last_row = rows[-1].id
+        visited = self._visited[[row.slot for row in rows]].max()
+        self._line = max(self._line, int(visited + 1) // self._line_length)
         self._idle = 0
         self._advance(Happening.FRAME)
         return True
 
     def _update(self) -> None:
         self._idle += 1
+        self._shown_line = self._line
         begun = time.monotonic()
         self._due = begun + self.config.reconstruction.update_every
         self._publish(self.pipeline.update(), final=False)

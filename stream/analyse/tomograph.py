@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,9 @@ from stream.core.config import ReconstructionConfig
 MOVED = 0.1  # steps: a smaller change of the axis does not restart the live reconstruction
 GROWN = 1.2  # times the rays of the last look: for the axis, the basis and the noise
 CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
+SETS = 6  # of projections, in live volumes
+PASSES = 0.5  # over all sets for each of the final iterations that the rays ask for
+LEAST = 0.25  # of a pass: less waits for more rays
 RENEWED = 4096  # rays that an update brings into the newest basis
 SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
 
@@ -71,6 +75,7 @@ class Tomograph:
     columns: npt.NDArray[np.float64] = field(init=False)
     """(slice, y, x) weighted path through each voxel, µm; planned (y, x) is that of the whole scan."""
     planned: npt.NDArray[np.float64] = field(init=False)
+    _complete: npt.NDArray[np.float64] = field(init=False)
     _moments: Moments = field(init=False)
     _turns: list[Turn] = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "axis"))
@@ -90,7 +95,7 @@ class Tomograph:
         known = self.config.center != "auto"
         self._turn_about(Center(float(self.config.center), "config") if known else Center(middle, "grid"))
         projector = self.projector()
-        self.slices = [SpectralSlice(projector, self.basis) for _ in range(slices)]
+        self.slices = [SpectralSlice(projector, self.basis, SETS) for _ in range(slices)]
         self._turns = [Turn() for _ in range(slices)]
 
     @property
@@ -130,8 +135,8 @@ class Tomograph:
 
     def _sharpen(self, seconds: float, deadline: float) -> list[int]:
         """Iterate the slices that are owed iterations, those with most to do first."""
-        iterations = self.config.iterations
-        busy = [s for s in range(len(self.slices)) if self.slices[s].owed * iterations >= 1]
+        passes = self.config.iterations * PASSES
+        busy = [s for s in range(len(self.slices)) if self.slices[s].owed * passes >= LEAST]
         busy.sort(key=lambda s: -self.slices[s].owed)
         begun = time.monotonic()
         improved: list[int] = []
@@ -140,13 +145,13 @@ class Tomograph:
             part = self.slices[s]
             part.follow(self.basis)
             affordable = part.sirt.affordable(SHARE * left) or (0 if improved else 1)
-            wanted = min(affordable, int(part.owed * iterations))
+            wanted = min(affordable, ceil(part.owed * passes - LEAST))
             if not wanted:
                 continue
             self._renew(s)
             part.iterate(wanted)
             self.columns[s] = part.sirt.column_sums()
-            part.owed -= wanted / iterations
+            part.owed = max(part.owed - wanted / passes, 0.0)
             self._measure_noise(s)
             improved.append(s)
         spent = time.monotonic() - begun
@@ -188,18 +193,17 @@ class Tomograph:
         if self.config.center == "auto":
             found = self._find_center(weights).result()
             self._turn_about(Center(found.center_um, found.source))
-        self.given = weights
-        self._moments = Moments(self.store.axis.bins)
+        self._complete = weights
+        moments = Moments(self.store.axis.bins)
         for s, a in np.argwhere(weights.any(axis=2)):
             rays = (np.full(n := np.count_nonzero(weights[s, a]), s), np.full(n, a), np.flatnonzero(weights[s, a]))
-            self._moments.add(self.store.patterns[rays], self.store.variances(rays), self.store.monitors[rays])
-        self.basis = find_basis(self._moments, self.config.rank or RANK)
-        self.slices = []
+            moments.add(self.store.patterns[rays], self.store.variances(rays), self.store.monitors[rays])
+        self.basis = find_basis(moments, self.config.rank or RANK)
 
     def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
         """SIRT of one slice from zero on the complete, sorted set, after `settle`: its voxels, residual trace."""
         part = SpectralSlice(self.projector(), self.basis)
-        weights = self.given[s]
+        weights = self._complete[s]
         for angle, position in _some(weights > 0):
             part.add(angle, position, self.store.patterns[s, angle, position], weights[angle, position])
         part.measure_noise(self.store.monitors[s], self.store.norms, self._background())
@@ -262,7 +266,7 @@ class Tomograph:
             return
         if self._search is not None and self._search.done():
             found, self._search = self._search.result(), None
-            if abs(found.center_um - self.center.um) > MOVED * abs(self.store.grid.step):
+            if abs(found.center_um - self.slices[0].sirt.projector.center_um) > MOVED * abs(self.store.grid.step):
                 log.info("axis.moved", center_um=found.center_um, source=found.source)
                 self._turn_about(Center(found.center_um, found.source))
                 projector = self.projector()

@@ -112,7 +112,17 @@ def test_every_map_of_the_tree_is_in_the_first_revision(scan: Scan) -> None:
     assert first.metadata["status"] == "acquiring"
     fitted = {f"{name}_layered" for name in ("phase", "fraction", "strain", "strain_error", "size", "a", "c")}
     fitted |= {f"{name}_layered" for name in ("mask", "c_over_a", "ratio_003_104")}  # 018 and 110 are off this axis
-    names = {"global", "hump", "coverage", "cell_volume_layered", "phase_carbon", "fit_quality", *fitted}
+    names = {
+        "parallax_cell",
+        "parallax_strain",
+        "global",
+        "hump",
+        "coverage",
+        "cell_volume_layered",
+        "phase_carbon",
+        "fit_quality",
+        *fitted,
+    }
     assert set(first.maps) == names
     sinograms = {f"sinograms/{name}" for name in ("global", "hump", "layered", "carbon")}
     assert sinograms | {"radial", "sum_pattern"} <= set(first.arrays)
@@ -315,3 +325,23 @@ def test_norms_do_not_depend_on_the_order_of_frames(scan: Scan) -> None:
         stores.append(store.norms)
     np.testing.assert_array_equal(stores[0], 10)
     np.testing.assert_array_equal(stores[1], 10)
+
+
+def test_an_update_begins_as_a_line_is_complete(scan: Scan) -> None:
+    """A projection that takes as long as an update is on the maps at its end, not at some time in the next one."""
+    scan.config = scan.config.model_copy(
+        update={"reconstruction": scan.config.reconstruction.model_copy(update={"update_every": 0.4})}
+    )
+    follower = scan.follower()
+    scan.add(range(4))
+    follower.turn()
+    first = follower.revision
+    scan.add([4])
+    time.sleep(0.25)
+    follower.turn()
+    assert follower.revision == first  # the line lacks a frame
+    scan.add([5])
+    follower.turn()
+    assert follower.revision == first + 1
+    follower.turn()
+    assert follower.revision == first + 1

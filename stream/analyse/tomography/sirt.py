@@ -14,46 +14,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream.analyse.tomography.projector import Floats, Projector, blocks
+from stream.analyse.tomography.steps import RaySet, iterate
 from stream.core.errors import UsageError
 
-_FLAGS = {"contract", "nsz"}
-_GRAZING = 1e-3  # of a step: a ray with less path than this in the field of view is numerical noise
-
-
-@numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
-def _residual(rays, measured, weight, scale, a0, a1, misfit, signal):  # type: ignore[no-untyped-def]
-    """Turn A x in `rays` into R W (b - A x); add up W (b - A x)² and W b² by angle and channel."""
-    channels = measured.shape[2]
-    misfit[a0:a1] = 0
-    signal[a0:a1] = 0
-    for a in range(a0, a1):
-        for p in range(measured.shape[1]):
-            w = weight[a, p]
-            r = scale[a, p]
-            for c in range(channels):
-                b = measured[a, p, c]
-                d = b - rays[a, p, c]
-                known = (abs(d) < np.inf) and w > 0
-                d = d if known else np.float32(0)
-                b = b if known else np.float32(0)
-                misfit[a, c] += np.float64(w) * d * d
-                signal[a, c] += np.float64(w) * b * b
-                rays[a, p, c] = r * d
-
-
-@numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
-def _step(volume, gradient, scale, lowest, i0, i1):  # type: ignore[no-untyped-def]
-    channels = volume.shape[2]
-    for i in range(i0, i1):
-        for j in range(volume.shape[1]):
-            for c in range(channels):
-                x = volume[i, j, c] + scale[i, j] * gradient[i, j, c]
-                volume[i, j, c] = lowest if x < lowest else x  # NaN stays NaN
+FEWEST = 6  # projections in a set
 
 
 def reconstruct(
@@ -92,9 +60,8 @@ def reconstruct(
     for block in blocks(sinogram.shape[2]):
         known = np.isfinite(sinogram[..., block][weight > 0]).any(axis=0)
         _start(projector, volume, block.start + np.flatnonzero(known))
-    columns = projector.column_sums(weight)
-    residual = _iterate(projector, sinogram, volume, weight, columns, iterations, nonnegative=True)
-    return volume, residual
+    steps = [RaySet.of(projector, weight, projector.column_sums(weight))] if weight.any() else []
+    return volume, iterate(steps, sinogram, volume, iterations, nonnegative=True)
 
 
 class ProgressiveSirt:
@@ -104,6 +71,8 @@ class ProgressiveSirt:
     ----------
     nonnegative : whether every channel is held at x ≥ 0
     aside : so many of the last channels do not count in the residual
+    sets : an iteration takes its step with one set of projections after another (ordered subsets, Hudson and Larkin
+        1994), which comes as far as `sets` iterations, and then with the newest projections by themselves
 
     Attributes
     ----------
@@ -113,9 +82,12 @@ class ProgressiveSirt:
     residual : |b - A x| / |b| before the latest iteration; NaN before the first
     """
 
-    def __init__(self, projector: Projector, channels: int, *, nonnegative: bool = True, aside: int = 0) -> None:
+    def __init__(
+        self, projector: Projector, channels: int, *, nonnegative: bool = True, aside: int = 0, sets: int = 1
+    ) -> None:
         count = projector.count
-        self.projector, self.nonnegative, self.aside = projector, nonnegative, aside
+        self.projector, self.nonnegative, self.aside, self.sets = projector, nonnegative, aside, sets
+        self._steps: list[RaySet] = []
         self.sinogram: Floats = np.full((*projector.rays, channels), np.nan, np.float32)
         self.volume: Floats = np.full((count, count, channels), np.nan, np.float32)
         self.residual = float("nan")
@@ -173,10 +145,9 @@ class ProgressiveSirt:
         """Run iterations on all measured rays; the residual before each, (iterations,)."""
         started = time.perf_counter()
         self._refresh()
-        trace = _iterate(
-            self.projector, self.sinogram, self.volume, self.weight, self._column_sums, iterations,
-            nonnegative=self.nonnegative, aside=self.aside,
-        )  # fmt: skip
+        trace = iterate(
+            self._steps, self.sinogram, self.volume, iterations, nonnegative=self.nonnegative, aside=self.aside
+        )
         self._seconds = (time.perf_counter() - started) / iterations
         self.residual = float(trace[-1])
         return trace
@@ -186,12 +157,30 @@ class ProgressiveSirt:
         return max(int(seconds / self._seconds), 0) if self._seconds else 1
 
     def _refresh(self) -> None:
-        """Bring the column sums up to the present weights, projecting only the angles that changed."""
+        """Bring column sums and sets of rays up to the present weights, projecting only the angles that changed."""
         change = self.weight - self._summed
         touched = np.flatnonzero(change.any(axis=1))
         if touched.size:
             self._column_sums += self.projector.part(touched).column_sums(change[touched])
             self._summed = self.weight.copy()
+            self._steps = self._divided(touched)
+
+    def _divided(self, newest: NDArray[np.intp]) -> list[RaySet]:
+        """The measured projections in sets, interleaved by their direction; and the newest by themselves."""
+        angles = np.flatnonzero(self.weight.any(axis=1))
+        sets = min(self.sets, len(angles) // FEWEST)
+        if sets < 2:
+            return [RaySet.of(self.projector, self.weight, self._column_sums)] if angles.size else []
+        angles = angles[np.argsort(self.projector.angles_deg[angles] % 180, kind="stable")]
+        members = [angles[k::sets] for k in range(sets)]
+        members += [newest] if len(newest) <= len(angles) // sets else []
+        return [self._set(np.isin(np.arange(len(self.weight)), some)) for some in members]
+
+    def _set(self, angles: NDArray[np.bool_]) -> RaySet:
+        weight = np.where(angles[:, None], self.weight, 0)
+        return RaySet.of(
+            self.projector, weight, self.projector.part(np.flatnonzero(angles)).column_sums(weight[angles])
+        )
 
 
 def _start(projector: Projector, volume: Floats, channels: NDArray[np.intp]) -> None:
@@ -199,58 +188,3 @@ def _start(projector: Projector, volume: Floats, channels: NDArray[np.intp]) -> 
     if channels.size:
         inside = np.where(projector.support, np.float32(0), np.float32(np.nan))
         volume[..., channels] = inside[..., None]
-
-
-def _iterate(
-    projector: Projector,
-    sinogram: Floats,
-    volume: Floats,
-    weight: NDArray[np.float64],
-    column_sums: NDArray[np.float64],
-    iterations: int,
-    *,
-    nonnegative: bool,
-    aside: int = 0,
-) -> NDArray[np.float64]:
-    """Iterate `volume` in place, LANES channels after each other; returns the residual before each step."""
-    angles = np.flatnonzero(weight.any(axis=1))
-    if not angles.size:
-        return np.full(iterations, np.nan)
-    some = angles.size < len(weight)
-    if some:
-        projector, weight = projector.part(angles), weight[angles]
-    row_sums = projector.row_sums
-    crossing = row_sums > _GRAZING * abs(projector.step_um)
-    ray_weight = np.where(crossing, weight, 0).astype(np.float32)
-    ray_scale = (ray_weight / np.where(crossing, row_sums, 1)).astype(np.float32)
-    seen = column_sums > 0
-    voxel_scale = (seen / np.where(seen, column_sums, 1)).astype(np.float32)
-    lowest = np.float32(0 if nonnegative else -np.inf)
-
-    x, gradient = projector.volume_block(), projector.volume_block()
-    b, rays = projector.sinogram_block(), projector.sinogram_block()
-    misfit = np.empty((len(b), b.shape[2]))
-    signal = np.empty_like(misfit)
-    squares = np.empty((2, iterations, volume.shape[2]))
-
-    def descend(a0: int, a1: int) -> None:
-        projector.forward_block(x, rays, a0, a1)
-        _residual(rays, b, ray_weight, ray_scale, a0, a1, misfit, signal)
-
-    def update(i0: int, i1: int) -> None:
-        projector.back_block(rays, gradient, i0, i1)
-        _step(x, gradient, voxel_scale, lowest, i0, i1)
-
-    for block in blocks(volume.shape[2]):
-        width = block.stop - block.start
-        x[..., :width] = volume[..., block]
-        b[..., :width] = sinogram[angles, :, block] if some else sinogram[..., block]
-        for n in range(iterations):
-            projector.over_angles(descend)
-            projector.over_rows(update)
-            squares[:, n, block] = misfit.sum(axis=0)[:width], signal.sum(axis=0)[:width]
-        volume[..., block] = x[..., :width]
-    misfits, signals = squares[..., : volume.shape[2] - aside].sum(axis=2)
-    known = np.where(signals > 0, signals, np.nan)
-    trace: NDArray[np.float64] = np.sqrt(misfits / known)
-    return trace

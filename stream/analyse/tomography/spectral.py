@@ -23,6 +23,10 @@ Indices = NDArray[np.intp]
 class SpectralSlice:
     """Coefficients of one slice, warm while rays arrive and the basis turns.
 
+    Parameters
+    ----------
+    sets : of projections, as `ProgressiveSirt` takes them
+
     Attributes
     ----------
     owed : share of a whole reconstruction that the rays added so far ask for and have not had, 0..1
@@ -30,9 +34,9 @@ class SpectralSlice:
     inside : (y, x) the field of view; its voxels are numbered in C order
     """
 
-    def __init__(self, projector: Projector, basis: Basis) -> None:
+    def __init__(self, projector: Projector, basis: Basis, sets: int = 1) -> None:
         self.basis = basis
-        self.sirt = ProgressiveSirt(projector, basis.rank + NOISE, nonnegative=False, aside=NOISE)
+        self.sirt = ProgressiveSirt(projector, basis.rank + NOISE, nonnegative=False, aside=NOISE, sets=sets)
         self.owed = 0.0
         self.stale = np.zeros(projector.rays, np.bool_)
         self.inside = projector.support
@@ -64,7 +68,7 @@ class SpectralSlice:
         self._gain = None
         return self.sirt.iterate(iterations)
 
-    def follow(self, basis: Basis) -> None:
+    def follow(self, basis: Basis, sets: int = 1) -> None:
         """Go over to a newer basis; what is known so far is turned into it."""
         if basis is self.basis:
             return
