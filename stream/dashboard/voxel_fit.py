@@ -65,7 +65,8 @@ class VoxelFit:
         lines = fit.lines(start)
         name = self.config.strain.phase or fit.crystals[0].name
         p = [crystal.name for crystal in fit.crystals].index(name)
-        others = np.concatenate([found for other, found in lines.items() if other != name] or [np.empty(0)])
+        there = [other for other, phase in result.phases.items() if phase.reason[0] != Reason.NO_SIGNAL]
+        others = np.concatenate([np.empty(0), *(lines[other] for other in there if other != name)])
         shape = (float(start.shape[p, 0]), float(start.shape[p, 1]))
         try:
             line = williamson_hall(

@@ -17,7 +17,7 @@ from stream.core.revision import Revision
 from stream.dashboard.voxel_fit import VoxelFit
 
 STRAIN, SIZE = 8e-4, 150.0
-LAYERED = Crystal("layered", load_structure("nmc622"))
+LAYERED, SPINEL = Crystal("layered", load_structure("nmc622")), Crystal("spinel", load_structure("lnmo-spinel"))
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,9 @@ def clicked(path: Path, pattern: np.ndarray, fit: PatternFit) -> dict:
     return VoxelFit(run.directory, run.config, fit)(Revision(number=1, arrays={"voxel_noise": noise}), 0, pattern)
 
 
-def test_both_lines_are_those_of_the_sample(tmp_path: Path, pattern: np.ndarray) -> None:
-    found = clicked(tmp_path, pattern, PatternFit(AXIS, [LAYERED], instrument()))
+@pytest.mark.parametrize("phases", [[LAYERED], [LAYERED, SPINEL]], ids=["alone", "beside a phase that is not there"])
+def test_both_lines_are_those_of_the_sample(tmp_path: Path, pattern: np.ndarray, phases: list[Crystal]) -> None:
+    found = clicked(tmp_path, pattern, PatternFit(AXIS, phases, instrument()))
     line = found["williamson_hall"]
     whole = line["whole_pattern"]
     intercept = 0.9 * AXIS.wavelength / (10 * SIZE)
