@@ -33,7 +33,7 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Site:
     options = ("--config", site.path, "--absorption", "--seed", "3", "--truth", "truth.h5", "--rate", "60")
     beamline, run = site.command("simulate", *options), site.run(once=False)
     try:
-        until(lambda: site.in_tiled() and complete(site), "complete in Tiled")
+        until(lambda: site.in_tiled() and complete(site), "complete in Tiled", 180)
         assert beamline.wait() == 0, beamline.err
         page = f"http://127.0.0.1:{site.page}/api/v1"
         status = httpx.get(f"{page}/status", trust_env=False).json()
@@ -45,10 +45,13 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Site:
         assert voxel["position_um"] == {"y": 218.0, "x": -8.0}
         assert voxel["inside"]
         assert len(voxel["pattern"]) == 300
-        scan = from_uri(f"http://127.0.0.1:{site.tiled}")["tiny"]
-        assert scan["maps"]["phase_layered"].shape == (1, ROWS, COLUMNS)
+        root = from_uri(f"http://127.0.0.1:{site.tiled}")
+        scan = root["tiny"]
+        assert scan["maps"]["phase_layered"].read().shape == (1, ROWS, COLUMNS)
         assert scan["volume"].shape == (1, ROWS, COLUMNS, 300)
+        assert scan["live"].shape[2:] == (ROWS, COLUMNS)
         assert scan["sinograms"]["transmission"].shape == (ROWS, 1, COLUMNS)
+        root.context.close()
         run.interrupt()
     finally:
         run.end()
@@ -93,6 +96,7 @@ def test_a_replay_changes_no_bit(scanned: Site) -> None:
         np.testing.assert_array_equal(other[name], values, err_msg=name)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_is_the_same(scanned: Site, tmp_path: Path) -> None:
     site = tiny_site(tmp_path, scan=SCAN, detector=DETECTOR)
     options = ("--config", site.path, "--absorption", "--seed", "3", "--rate", "60")
