@@ -105,7 +105,7 @@ def carbon_around(class_index: npt.NDArray[np.int8], classes: Sequence[str]) -> 
     """Where carbon/binder is, (slice, y, x), and the empty voxels with a face to it.
 
     A voxel that particle and carbon share may hold half of neither: without these the contact of particles in full
-    contact came out at 0.8, with them within 0.1 of the phantom's outline (95 % of those larger than 8 voxels).
+    contact came out at 0.8, with them within 0.1 of the phantom's outline (95 % of those wider than 8 voxels).
     """
     carbon, empty = (class_index == list(classes).index(name) for name in (AROUND, MIXED))
     beside = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], dtype=bool)

@@ -78,6 +78,9 @@ OF_A_PHASE = {
     "ratio_003_104": _masked(
         "Layering", "I003/I104 of {0}", "{0} I003/I104", "cividis", "intensities tied to the structure"
     ),
+    "superlattice_020": _masked(
+        "Layering", "Superlattice of {0}, I020/I001", "{0} I020/I001", "cividis", "intensities tied to the structure"
+    ),
     "splitting_018_110": _masked("Layering", "018/110 splitting of {0}", "{0} 018/110", "cividis"),
     "mask": Kind("Quality", "Why {0} has no strain", "{0} mask", "reasons"),
 }

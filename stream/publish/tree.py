@@ -25,7 +25,7 @@ DIMS: dict[str, tuple[str, ...]] = {
     "sinograms": ("slice", "angle", "position"),
     "maps": ("slice", "y", "x"),
 }
-READ_OFF = ("mask_", "ratio_", "c_over_a_", "splitting_", "particle_index")
+READ_OFF = ("mask_", "ratio_", "c_over_a_", "splitting_", "superlattice_", "particle_index")
 VOLUME_CHUNK = 8 * 1024 * 1024
 
 

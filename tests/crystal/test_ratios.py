@@ -5,6 +5,7 @@ from __future__ import annotations
 import gemmi
 import numpy as np
 import pytest
+from scipy.special import voigt_profile
 from synthetic import AXIS, instrument, lines
 
 from stream.analyse.crystal.fit import PatternFit
@@ -65,3 +66,26 @@ def test_only_layered_phases_with_both_lines_on_the_axis_have_them() -> None:
     }
     short = RadialAxis("2th_deg", 4.0, 20.0, 1100, AXIS.wavelength)
     assert set(ratio_units(LAYERED, short)) == {"c_over_a_layered", "ratio_003_104_layered"}
+
+
+@pytest.mark.parametrize("left", [1.0, 0.3, 0.0])
+def test_the_superlattice_line_is_told_whatever_is_left_of_it(left: float) -> None:
+    """Of Li-rich LLNMO, whose 020 vanishes with cycling."""
+    rich = Crystal("rich", load_structure("llnmo"))
+    reflections = rich.structure.reflections(1.2)
+    area = reflections.intensity(AXIS.wavelength)
+    weak = (reflections.hkl == (0, 2, 0)).all(axis=1)
+    full = area[weak][0] / area[(reflections.hkl == (0, 0, 1)).all(axis=1)][0]
+    two_theta = reflections.two_theta(AXIS.wavelength)
+    sigma, gamma = instrument().widths(two_theta)
+    beta = 0.9 * AXIS.wavelength / 1500 / np.cos(two_theta / 2) + 4 * 6e-4 * np.tan(two_theta / 2)
+    grid = np.deg2rad(np.linspace(AXIS.low, AXIS.high, AXIS.bins * 8 + 1))
+    grid = (grid[1:] + grid[:-1]) / 2
+    shapes = zip(two_theta, np.where(weak, left, 1.0) * area, sigma, gamma + beta / np.pi, strict=True)
+    fine = sum(strength * voigt_profile(grid - t, s, g) for t, strength, s, g in shapes)
+    pattern = fine.reshape(AXIS.bins, 8).mean(axis=1)
+    pattern = pattern / pattern.max() + 0.01
+    result = PatternFit(AXIS, [rich], instrument()).fit(pattern[None], np.full_like(pattern, 1e-8))
+    found = ratio_maps(rich, AXIS, result.phases["rich"])
+    assert set(found) == set(ratio_units(rich, AXIS)) == {"superlattice_020_rich"}
+    assert found["superlattice_020_rich"][0] == pytest.approx(left * full, rel=0.02, abs=1e-3 * full)

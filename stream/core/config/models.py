@@ -32,7 +32,7 @@ RESERVED = (
 PHASE_MAPS = (
     *("phase", "fraction", "strain", "strain_error", "size"),
     *("a", "b", "c", "alpha", "beta", "gamma", "cell_volume"),
-    *("mask", "c_over_a", "ratio_003_104", "splitting_018_110"),
+    *("mask", "c_over_a", "ratio_003_104", "splitting_018_110", "superlattice_020"),
 )
 """Prefixes of the maps of each phase."""
 
