@@ -91,9 +91,10 @@ class Optics:
             found["parallax"] = self._parallax(arrays, strain_map)
         return found
 
-    def units(self) -> dict[str, str]:
-        """Of the maps."""
-        return {"density": "1" if self.store.grid.raster else "1/um", "parallax_cell": "1", "parallax_strain": "1"}
+    def units(self, of_maps: dict[str, str]) -> dict[str, str]:
+        """Units of all maps; those of a raster are of a ray, not per µm of it."""
+        found = of_maps | {"density": "1/um", "parallax_cell": "1", "parallax_strain": "1"}
+        return {name: unit.removesuffix("/um") for name, unit in found.items()} if self.store.grid.raster else found
 
     def _parallax(self, arrays: Arrays, strain_map: str | None) -> dict[str, Any]:
         cell, strain = arrays["maps/parallax_cell"], arrays["maps/parallax_strain"]

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from stream.analyse.crystal.model import State
 from stream.analyse.imaging import Imaging
+from stream.analyse.optics import Optics
 from stream.analyse.particle_table import tell_of_particles
+from stream.analyse.raster import Raster
 from stream.analyse.results import Result, write_results
 from stream.analyse.sinograms import Sinograms
 from stream.analyse.slices import Voxels
@@ -50,6 +52,7 @@ class Pipeline:
     store: PatternStore
     sinograms: Sinograms
     imaging: Imaging
+    optics: Optics
     reader: VoxelReader
     regions: dict[str, tuple[float, float] | None]
     trace: list[float] = field(default_factory=list)
@@ -66,19 +69,28 @@ class Pipeline:
         grid: ScanGrid,
         axis: RadialAxis,
         background: list[float] | None,
+        distance_um: float = np.inf,
     ) -> Self:
-        """Lay out patterns and volume, load phases, instrument and model."""
-        store = PatternStore.create(directory.patterns, grid, axis, background)
-        slices, _, count = grid.shape
-        volume = mapped(directory.volume, (slices, count, count, axis.bins))
+        """Lay out patterns and volume, load phases, instrument and model.
+
+        distance_um: from the sample to the detector, along the beam.
+        """
+        transmitted = config.detector.transmission is not None
+        store = PatternStore.create(directory.patterns, grid, axis, background, transmitted)
+        volume = mapped(directory.volume, (*grid.map_shape, axis.bins))
         volume[:] = np.nan
         reader = VoxelReader.from_config(config, axis)
         regions = {"global": None, **{region.name: region.range for region in config.regions}}
         sinograms = Sinograms(store, regions, reader.phases)
-        imaging = Tomograph(store, config.reconstruction, volume, sinograms.windows["global"])
-        pipeline = cls(directory, config, store, sinograms, imaging, reader, regions)
-        pipeline.planes = [pipeline._blank((count, count)) for _ in range(slices)]
-        pipeline.noise = np.full((slices, axis.bins), np.nan, dtype=np.float32)
+        imaging: Imaging = (
+            Raster(store, volume)
+            if grid.raster
+            else Tomograph(store, config.reconstruction, volume, sinograms.windows["global"], distance_um)
+        )
+        optics = Optics(store, imaging, distance_um, config.reconstruction.parallax)
+        pipeline = cls(directory, config, store, sinograms, imaging, optics, reader, regions)
+        pipeline.planes = [pipeline._blank(grid.map_shape[1:]) for _ in volume]
+        pipeline.noise = np.full((len(volume), axis.bins), np.nan, dtype=np.float32)
         return pipeline
 
     @property
@@ -108,6 +120,7 @@ class Pipeline:
         if self.reader.start is not self._start:
             self._weigh()
         self.sinograms.update()
+        self.optics.update()
         return self._maps(self.trace[-500:])
 
     def finish(self, record: LedgerRecord) -> Maps:
@@ -127,6 +140,7 @@ class Pipeline:
             self.planes[s] = self._windows(voxels) | self.reader.read(s, voxels, {}, None)
         self._weigh()
         self.sinograms.weigh_all()
+        self.optics.finish(self.config.reconstruction.iterations)
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
         result = Result(
@@ -172,6 +186,7 @@ class Pipeline:
         arrays["radial"] = store.axis.centers
         arrays["sum_pattern"] = self.sinograms.sum_pattern(store.with_beam)
         arrays.update(self.sinograms.arrays())
+        arrays.update(self.optics.arrays())
         arrays["voxel_noise"] = self.noise
         arrays["projection_frames"] = store.measured.sum(axis=2)
         reader, axes = self.reader, store.grid.map_axes
@@ -183,9 +198,11 @@ class Pipeline:
             "residual_trace": trace,
             "no_beam": store.no_beam_frames(),
             "strain": class_statistics(arrays, self.reader.strain_map, self.reader.classes),
+            **self.optics.told(arrays, self.reader.strain_map),
             **of_particles,
             **self.reader.told(),
         }
+        told["units"] = self.optics.units(told["units"])
         return arrays, told
 
     def _stack(self, name: str) -> npt.NDArray[Any]:

@@ -92,9 +92,7 @@ def _fill(file: h5py.File, result: Result) -> None:
 
 
 def _axes_of_voxels(group: h5py.Group, store: PatternStore) -> None:
-    count = store.grid.shape[2]
-    middle = (np.arange(count) - (count - 1) / 2) * store.grid.step
-    for name, values in (("slice", store.grid.slices), ("y", middle), ("x", middle)):
+    for name, values in zip(("slice", "y", "x"), store.grid.map_axes, strict=True):
         group[name] = values
         group[name].attrs["units"] = "um"
 
