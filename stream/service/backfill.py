@@ -115,6 +115,11 @@ def completed(messages: Iterator[RecordedMessage], ingest: Ingest, place: int) -
         ingest.books.ledger.event(
             f"detector.monitor {key!r} is not in a detector's file: it is taken from the frames beside"
         )
+    behind = ingest.reduction.detector.transmission
+    if behind is not None:
+        ingest.books.ledger.event(
+            f"detector.transmission {behind!r} is not in a detector's file: rays of its frames weigh nothing"
+        )
     for message in messages:
         event = decode(message.parts)
         if isinstance(event, SeriesStart):
