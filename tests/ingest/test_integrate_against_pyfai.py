@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
+import hdf5plugin  # noqa: F401
 import numpy as np
 import pytest
 from helpers.pyfai_reference import UNITS, check, frames_of, make_poni, reference
 
 from stream.core.config import IntegrationConfig
-from stream.core.messages import Image
+from stream.core.messages import EncodedArray, Image, Pattern
 from stream.core.wire import decode, decompress
 from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
 
@@ -65,6 +67,26 @@ def test_recorded_eiger2_frame(recordings: Path, tmp_path: Path, method: Any) ->
     config = IntegrationConfig(bins=1500, method=method)
     integrate = CpuIntegrator.create(geometry, config, mask)
     check(integrate, integrate(image), reference(geometry, image, mask, config))
+
+
+@pytest.mark.parametrize("method", ["no", pytest.param("bbox", marks=pytest.mark.slow), "full"])
+def test_recorded_eiger_4m_chunk(shared_data: Path, tmp_path: Path, method: Any) -> None:
+    """The detector's own compressed bytes, three frames together."""
+    with h5py.File(shared_data / "eiger_h5" / "hdf5plugin_bitshuffle.h5") as file:
+        data = file["entry/data/data"]
+        image, blob = data[0], data.id.read_direct_chunk((0, 0, 0))[1]
+    array = EncodedArray(
+        shape=image.shape, dtype=image.dtype, algorithm="bslz4", element_size=image.itemsize, data=blob
+    )
+    geometry = load_geometry(make_poni(tmp_path / "eiger.poni", "Eiger4M", rot1=0.1, rot2=-0.05))
+    mask = load_mask(None, geometry)
+    mask[900:960, 400:1200] = True
+    config = IntegrationConfig(bins=1000, polarization=0.95, method=method)
+    integrate = CpuIntegrator.create(geometry, config, mask)
+    expected = reference(geometry, image, mask, config)
+    for pattern in integrate.many([array] * 3):
+        assert isinstance(pattern, Pattern)
+        check(integrate, pattern, expected)
 
 
 @pytest.mark.parametrize(

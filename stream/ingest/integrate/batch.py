@@ -49,7 +49,15 @@ NOTHING = Blobs(np.zeros(0, np.int64), np.zeros((0, 1), np.int64), np.zeros((0, 
 
 
 class Space(NamedTuple):
-    """Scratch memory of a thread: bit planes, and the lowest bytes of a run of pixels, by frame and by pixel."""
+    """Scratch memory of a thread.
+
+    planes
+        a block of each frame, decoded, (FRAMES, bytes).
+    run
+        the bytes of a run of pixels, (4, FRAMES, RUN); those of pixel i of group j are at 64 i + j.
+    counts
+        the lowest of them, frame beside frame, (RUN · FRAMES,).
+    """
 
     planes: Bytes
     run: Bytes
@@ -58,10 +66,10 @@ class Space(NamedTuple):
     @classmethod
     def make(cls) -> Self:
         """Some for a batch, aligned; WIDTH bytes read from within a block may end behind it."""
-        sizes = [FRAMES * (BLOCK + WIDTH), FRAMES * RUN, FRAMES * RUN]
+        sizes = [FRAMES * (BLOCK + WIDTH), FRAMES * 4 * RUN, FRAMES * RUN]
         memory = np.zeros(sum(sizes) + WIDTH, np.uint8)
         planes, run, counts, _ = np.split(memory[-memory.ctypes.data % WIDTH :], np.cumsum(sizes))
-        return cls(planes.reshape(FRAMES, -1), run.reshape(FRAMES, -1), counts)
+        return cls(planes.reshape(FRAMES, -1), run.reshape(4, FRAMES, -1), counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from stream.ingest.integrate.batch import RUN
 from stream.ingest.integrate.blobs import BLOCK
-from stream.ingest.integrate.lanes import WIDTH, decode_block, interleave, low_bytes
+from stream.ingest.integrate.lanes import FRAMES, WIDTH, decode_block, interleave, take_bytes
 
 OFTEN = 8
 """A frame of which more than one group in so many needs all its bits is done faster from its pixels."""
@@ -40,16 +40,14 @@ def unpack(blobs, block, pixels, space, sound):  # type: ignore[no-untyped-def]
 
 @numba.njit(nogil=True, cache=True)
 def take_apart(blobs, groups, first, usable, start, limit, space, sound, bright):  # type: ignore[no-untyped-def]
-    """Lowest bytes of a run of groups to space.counts; returns which groups need all bits, and counts them."""
-    to_planes, to_run = np.int64(space.planes.ctypes.data), np.int64(space.run.ctypes.data)
-    to_usable, to_counts = np.int64(usable.ctypes.data), np.int64(space.counts.ctypes.data)
+    """Lowest bytes of a run of groups to space.run and space.counts; returns which need all bits, and counts them."""
+    to_planes, to_run = np.int64(space.planes.ctypes.data) + first, np.int64(space.run.ctypes.data)
+    to_usable, to_counts = np.int64(usable.ctypes.data) + start // 8 + first, np.int64(space.counts.ctypes.data)
     together = np.uint64(0)
     for f in range(sound.size):
         if sound[f]:
-            more = low_bytes(
-                to_planes + f * space.planes.shape[1] + first, groups, 8 * blobs.element,
-                to_usable + start // 8 + first, min(limit, 255), to_run + f * RUN,
-            )  # fmt: skip
+            planes, run = to_planes + f * space.planes.shape[1], to_run + f * RUN
+            more = take_bytes(planes, groups, 8 * blobs.element, to_usable, min(limit, 255), run)
             together |= more
             while more:
                 more &= more - np.uint64(1)
@@ -60,33 +58,28 @@ def take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
 
 
 @numba.njit(nogil=True, cache=True)
+def take_higher(blobs, groups, first, usable, space, sound):  # type: ignore[no-untyped-def]
+    """The other bytes of that run to space.run."""
+    to_planes, to_run = np.int64(space.planes.ctypes.data) + first, np.int64(space.run.ctypes.data)
+    for f in range(sound.size):
+        for byte in range(1, blobs.element):
+            planes = to_planes + f * space.planes.shape[1] + 8 * byte * groups
+            take_bytes(planes, groups, 8, np.int64(usable.ctypes.data), 255, to_run + (byte * FRAMES + f) * RUN)
+
+
+@numba.njit(nogil=True, cache=True)
+def full_counts(run, element, group, counts):  # type: ignore[no-untyped-def]
+    """All bits of the pixels of a group of that run, to int64 (FRAMES, 8)."""
+    for f in range(counts.shape[0]):
+        for i in range(8):
+            counts[f, i] = 0
+            for byte in range(element):
+                counts[f, i] |= np.int64(run[byte, f, i * WIDTH + group]) << (8 * byte)
+
+
+@numba.njit(nogil=True, cache=True)
 def leave_bright(bright, pixels, sound):  # type: ignore[no-untyped-def]
+    """Give up the frames that are too bright for this way, after so many pixels."""
     for f in range(sound.size):
         if bright[f] > (BLOCK + pixels // 8) // OFTEN:
             sound[f] = False
-
-
-@numba.njit(nogil=True, cache=True)
-def full_counts(blobs, groups, group, space, counts):  # type: ignore[no-untyped-def]
-    """The eight pixels of a group in each frame, all bits, int64 (FRAMES, 8)."""
-    counts[:] = 0
-    for f in range(blobs.places.shape[0]):
-        for byte in range(blobs.element):
-            bits = np.uint64(0)
-            for k in range(8):
-                bits |= np.uint64(space.planes[f, (8 * byte + k) * groups + group]) << np.uint64(8 * k)
-            if bits:
-                bits = _transposed(bits)
-                for i in range(8):
-                    counts[f, i] |= np.int64((bits >> np.uint64(8 * i)) & np.uint64(255)) << (8 * byte)
-
-
-@numba.njit(nogil=True, cache=True)
-def _transposed(bits):  # type: ignore[no-untyped-def]
-    """Bit i of byte k becomes bit k of byte i (Warren, Hacker's Delight, 7-3)."""
-    moved = (bits ^ (bits >> np.uint64(7))) & np.uint64(0x00AA00AA00AA00AA)
-    bits ^= moved ^ (moved << np.uint64(7))
-    moved = (bits ^ (bits >> np.uint64(14))) & np.uint64(0x0000CCCC0000CCCC)
-    bits ^= moved ^ (moved << np.uint64(14))
-    moved = (bits ^ (bits >> np.uint64(28))) & np.uint64(0x00000000F0F0F0F0)
-    return bits ^ moved ^ (moved << np.uint64(28))

@@ -61,11 +61,12 @@ def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def low_bytes(typing_context: Any, planes: Any, stride: Any, count: Any, usable: Any, limit: Any, target: Any) -> Any:
-    """The lowest bytes of 64 groups of pixels, out of `count` bit planes `stride` bytes apart; returns which need more.
+def take_bytes(typing_context: Any, planes: Any, stride: Any, count: Any, usable: Any, limit: Any, target: Any) -> Any:
+    """A byte of each pixel of 64 groups, out of the first 8 of `count` bit planes; returns which groups need more.
 
-    Byte 64 i + j at `target` becomes that of pixel i of group j. Bit j of the result is set where a pixel of group j
-    has a higher bit, or a lowest byte above `limit`, and its bit at usable + j is set.
+    The planes are `stride` bytes apart. Byte 64 i + j at `target` becomes that of pixel i of group j. Bit j of the
+    result is set where a pixel of group j has a bit in the other planes, or a byte above `limit`, and its bit at
+    usable + j is set.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from stream.core.errors import ConfigError
 from stream.core.messages import Pattern
 from stream.ingest.integrate.cpu import CpuIntegrator
+from stream.ingest.integrate.geometry import Mask
 
 
 def integrate_still(image: npt.NDArray[Any], integrate: CpuIntegrator, where: str) -> Pattern:
@@ -25,7 +26,11 @@ def integrate_still(image: npt.NDArray[Any], integrate: CpuIntegrator, where: st
     """
     if image.shape != integrate.shape or image.dtype.kind not in "uif":
         raise ConfigError(f"{where}: {image.dtype} pixels of shape {image.shape}, the detector's is {integrate.shape}")
-    largest = np.iinfo(image.dtype).max - 2 if image.dtype.kind == "u" else np.inf
-    valid = np.isfinite(image) & (image >= 0) & (image <= largest)
-    counts = np.where(valid, image, np.nan).astype(np.float64)
+    counts = np.where(valid_pixels(image), image, np.nan).astype(np.float64)
     return integrate.layout.pattern(counts.ravel(), np.inf)
+
+
+def valid_pixels(image: npt.NDArray[Any]) -> Mask:
+    """Pixels of an image that hold a count, shape (rows, columns)."""
+    largest = np.iinfo(image.dtype).max - 2 if image.dtype.kind == "u" else np.inf
+    return np.asarray(np.isfinite(image) & (image >= 0) & (image <= largest))

@@ -19,7 +19,7 @@ import numpy as np
 
 from stream.ingest.integrate.batch import RUN
 from stream.ingest.integrate.blobs import BLOCK
-from stream.ingest.integrate.blocks import full_counts, leave_bright, take_apart, unpack
+from stream.ingest.integrate.blocks import full_counts, leave_bright, take_apart, take_higher, unpack
 from stream.ingest.integrate.lanes import FRAMES, WIDTH, add_counts, add_shares
 
 LARGEST_SUM = 2**32 // 255 - BLOCK
@@ -45,14 +45,13 @@ def add_whole(blobs, bins, weights, usable, limit, space, sound, sums, excluded)
         held += 8 * groups
         for first in range(0, groups, WIDTH):
             more = take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
+            if more:
+                take_higher(blobs, groups, first, usable, space, sound)
             for j in range(min(WIDTH, groups - first)):
                 pixel = start + 8 * (first + j)
                 if (more >> np.uint64(j)) & np.uint64(1):
-                    full_counts(blobs, groups, first + j, space, counts)
-                    for f in range(sound.size):
-                        for i in range(8):
-                            place = bins[pixel + i]
-                            _add_one(counts[f, i], place, weights[pixel + i], limit, f, sums, excluded)
+                    full_counts(space.run, blobs.element, j, counts)
+                    _add_few(counts, pixel, 8, bins, weights, limit, sound.size, sums, excluded)
                 else:
                     for i in range(8):
                         place = np.int64(bins[pixel + i])
@@ -61,18 +60,20 @@ def add_whole(blobs, bins, weights, usable, limit, space, sound, sums, excluded)
         if not sound.any():
             return
     sums += lanes
-    tail = bins.size - blobs.tails.shape[1]
-    for f in range(sound.size):
-        for pixel in range(tail, bins.size):
-            _add_one(blobs.tails[f, pixel - tail], bins[pixel], weights[pixel], limit, f, sums, excluded)
+    few = blobs.tails.shape[1]
+    _add_few(blobs.tails, bins.size - few, few, bins, weights, limit, sound.size, sums, excluded)
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_one(count, place, weight, limit, frame, sums, excluded):  # type: ignore[no-untyped-def]
-    if count <= limit:
-        sums[place, frame] += count
-    else:
-        excluded[place, frame] += weight
+def _add_few(counts, first, few, bins, weights, limit, frames, sums, excluded):  # type: ignore[no-untyped-def]
+    """Add so many pixels from `first` on; counts is (frames, few)."""
+    for i in range(few):
+        place, weight = bins[first + i], weights[first + i]
+        for f in range(frames):
+            if counts[f, i] <= limit:
+                sums[place, f] += counts[f, i]
+            else:
+                excluded[place, f] += weight
 
 
 @numba.njit(nogil=True, cache=True)
@@ -92,15 +93,15 @@ def add_split(  # type: ignore[no-untyped-def]
         start, groups = unpack(blobs, block, bins.size, space, sound)
         for first in range(0, groups, WIDTH):
             needed = take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
+            if needed or (entry < listed[0].size and listed[0][entry] < start + 8 * first + RUN):
+                take_higher(blobs, groups, first, usable, space, sound)
             for j in range(min(WIDTH, groups - first)):
                 pixel = start + 8 * (first + j)
-                in_list = entry < listed[0].size and listed[0][entry] < pixel + 8
-                if in_list or (needed >> np.uint64(j)) & np.uint64(1):
-                    full_counts(blobs, groups, first + j, space, counts)
-                    for f in range(sound.size):
-                        for i in range(8):
-                            _add_shared(counts[f, i], pixel + i, shared, weights, limit, f, sums, excluded)
-                    entry = _add_listed(counts, pixel, entry, listed, weights, limit, sound, more, more_excluded)
+                is_listed = entry < listed[0].size and listed[0][entry] < pixel + 8
+                if is_listed or (needed >> np.uint64(j)) & np.uint64(1):
+                    full_counts(space.run, blobs.element, j, counts)
+                    _add_shared(counts, pixel, 8, shared, weights, limit, sound.size, sums, excluded)
+                    entry = _add_listed(counts, pixel, entry, listed, weights, limit, sound.size, more, more_excluded)
                 else:
                     for i in range(8):
                         place = np.int64(bins[pixel + i])
@@ -109,44 +110,45 @@ def add_split(  # type: ignore[no-untyped-def]
         leave_bright(bright, start + 8 * groups, sound)
         if not sound.any():
             return
-    tail = bins.size - blobs.tails.shape[1]
-    counts[: sound.size, : blobs.tails.shape[1]] = blobs.tails
-    for f in range(sound.size):
-        for pixel in range(tail, bins.size):
-            _add_shared(counts[f, pixel - tail], pixel, shared, weights, limit, f, sums, excluded)
-    _add_listed(counts, tail, entry, listed, weights, limit, sound, more, more_excluded)
+    few = blobs.tails.shape[1]
+    _add_shared(blobs.tails, bins.size - few, few, shared, weights, limit, sound.size, sums, excluded)
+    _add_listed(blobs.tails, bins.size - few, entry, listed, weights, limit, sound.size, more, more_excluded)
 
 
 @numba.njit(nogil=True, cache=True)
-def _add_shared(count, pixel, shared, weights, limit, frame, sums, excluded):  # type: ignore[no-untyped-def]
-    place, share = shared[0][pixel], shared[1][pixel]
-    if count <= limit:
-        first = share * count
-        second = count - first
-        sums[place, 0, frame] += first
-        sums[place, 1, frame] += second
-        sums[place, 2, frame] += share * second
-    else:
-        first = share * weights[pixel]
-        excluded[place, 0, frame] += first
-        excluded[place, 1, frame] += weights[pixel] - first
+def _add_shared(counts, first, few, shared, weights, limit, frames, sums, excluded):  # type: ignore[no-untyped-def]
+    """Add so many pixels from `first` on; counts is (frames, few)."""
+    bins, shares = shared
+    for i in range(few):
+        place, share, weight = bins[first + i], shares[first + i], weights[first + i]
+        for f in range(frames):
+            if counts[f, i] <= limit:
+                part = share * counts[f, i]
+                rest = counts[f, i] - part
+                sums[place, 0, f] += part
+                sums[place, 1, f] += rest
+                sums[place, 2, f] += share * rest
+            else:
+                part = share * weight
+                excluded[place, 0, f] += part
+                excluded[place, 1, f] += weight - part
 
 
 @numba.njit(nogil=True, cache=True)
 def _add_listed(  # type: ignore[no-untyped-def]
-    counts, pixel, entry, listed, weights, limit, sound, more, more_excluded
+    counts, first, entry, listed, weights, limit, frames, more, more_excluded
 ):
-    """Add what is listed of the eight pixels from `pixel` on; returns the next entry."""
+    """Add what is listed of the eight pixels from `first` on; returns the next entry."""
     pixels, bins, shares = listed
-    while entry < pixels.size and pixels[entry] < pixel + 8:
-        place, share = bins[entry], shares[entry]
-        for f in range(sound.size):
-            count = counts[f, pixels[entry] - pixel]
+    while entry < pixels.size and pixels[entry] < first + 8:
+        pixel, place, share = pixels[entry], bins[entry], shares[entry]
+        for f in range(frames):
+            count = counts[f, pixel - first]
             if count <= limit:
                 part = share * count
                 more[place, 0, f] += part
                 more[place, 1, f] += share * part
             else:
-                more_excluded[place, f] += share * weights[pixels[entry]]
+                more_excluded[place, f] += share * weights[pixel]
         entry += 1
     return entry
