@@ -92,7 +92,7 @@ class Follower:
             self._update()
 
     def _is_due(self) -> bool:
-        """Updates begin as a line of the scan is complete, when half of the time between them has passed, or at its end.
+        """Updates begin as a line of the scan is complete, once half the time between them has passed; else at its end.
 
         A line, such as a projection, that takes as long as an update is then on the maps as soon as it can be.
         """

@@ -327,21 +327,21 @@ def test_norms_do_not_depend_on_the_order_of_frames(scan: Scan) -> None:
     np.testing.assert_array_equal(stores[1], 10)
 
 
-def test_an_update_begins_as_a_line_is_complete(scan: Scan) -> None:
+def test_an_update_begins_as_a_line_is_complete(tmp_path: Path) -> None:
     """A projection that takes as long as an update is on the maps at its end, not at some time in the next one."""
-    scan.config = scan.config.model_copy(
-        update={"reconstruction": scan.config.reconstruction.model_copy(update={"update_every": 0.4})}
-    )
+    scan = Scan(tmp_path, {"reconstruction": {"iterations": 5, "update_every": 60.0}})
     follower = scan.follower()
     scan.add(range(4))
     follower.turn()
     first = follower.revision
+    follower._due = time.monotonic() + 29  # half of the time between updates has passed
     scan.add([4])
-    time.sleep(0.25)
     follower.turn()
     assert follower.revision == first  # the line lacks a frame
     scan.add([5])
     follower.turn()
     assert follower.revision == first + 1
+    follower._due = time.monotonic() + 31
+    scan.add(range(6, 12))
     follower.turn()
     assert follower.revision == first + 1

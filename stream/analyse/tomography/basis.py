@@ -3,7 +3,8 @@
 Every bin is divided by σ, its noise in a ray of mean brightness, so that noise is one in all directions, and rays weigh
 as their monitor. The eigenvectors of the patterns' second moment are then the directions in which rays hold more than
 noise, the strongest first. Noise alone makes eigenvalues up to (1 + √(p/n))² (p bins, n rays; Marchenko and Pastur
-1967): what is above is structure, and the rank grows until the last eigenvalue is not.
+1967): what is above is structure, and the rank grows until the last eigenvalue is not. A weak peak may stay below it
+and still stand out in its own few bins, where it is looked for by itself.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ NOISE = 16
 RANK = LANES - NOISE
 MOST = 4 * LANES - NOISE
 WIDEST = 8192  # bins: their moments take half a gigabyte
+SURE = 4.5  # standard deviations: beyond them a bin's mean square is not noise
 FROM_NOTHING, WARM = 40, 4  # rounds of the subspace iteration
 
 
@@ -68,11 +70,22 @@ class Moments:
         return np.asarray(np.sqrt(np.clip(self.variance, 0, None) / max(self.weight, 1e-300)))
 
     @property
+    def equal_rays(self) -> float:
+        """How many rays these are worth, were all equally noisy."""
+        return float(max(self._power[0] ** 2 / self._power[1], 1.0)) if self._power[1] > 0 else 1.0
+
+    @property
     def edge(self) -> float:
         """Largest eigenvalue that noise makes."""
-        bins = np.count_nonzero(self.sigma)
-        equal = self._power[0] ** 2 / self._power[1] if self._power[1] > 0 else 1.0  # rays, were they equally noisy
-        return float((1 + np.sqrt(bins / max(equal, 1.0))) ** 2)
+        return float((1 + np.sqrt(np.count_nonzero(self.sigma) / self.equal_rays)) ** 2)
+
+    @property
+    def scatter(self) -> Reals:
+        """(bin,) standard deviation of the mean square of noise, in units of σ²: that of Poisson counts."""
+        counts = np.divide(
+            self.first**2, self.variance * self.weight, out=np.zeros_like(self.first), where=self.variance > 0
+        )
+        return np.sqrt((2 + 1 / np.maximum(counts, 1e-3)) / self.equal_rays)
 
     def _filled(
         self, patterns: Floats, variances: Floats, given: NDArray[np.bool_], weights: Reals
@@ -145,8 +158,8 @@ class Basis:
         return np.asarray(self.analysis.T @ np.nan_to_num(older.synthesis).T)
 
 
-def find_basis(moments: Moments, rank: int, start: Basis | None = None) -> Basis:
-    """The basis of at least `rank` vectors (no more than bins), of more while structure remains.
+def find_basis(moments: Moments, rank: int, start: Basis | None = None, *, grows: bool = True) -> Basis:
+    """The basis of at least `rank` vectors (no more than bins), of more while structure remains, if it `grows`.
 
     Parameters
     ----------
@@ -159,22 +172,47 @@ def find_basis(moments: Moments, rank: int, start: Basis | None = None) -> Basis
     while True:
         values, vectors = _largest(matrix, rank, start, sigma)
         structures = int(np.count_nonzero(values > moments.edge))
-        if structures < rank or rank >= min(MOST, len(sigma)):
+        if not grows or structures < rank or rank >= min(MOST, len(sigma)):
             break
         rank = min((rank + NOISE) // LANES * LANES + LANES - NOISE, len(sigma))
-    above = np.where(values > moments.edge, values - 1, 0)
-    present = sigma > 0
-    excess = np.where(present, np.diag(matrix) - 1, 0)
-    rest = excess - np.square(vectors) @ above
-    total = float(excess.sum())
+    vectors, found = _with_narrow(matrix, vectors, values - 1, structures, moments)
+    held = structures + found
+    strength = np.einsum("bk,bk->k", vectors, matrix @ vectors)
+    rest = _rest(matrix, vectors[:, :held], strength[:held] - 1)
+    total = float(rest.sum() + (strength[:held] - 1).sum())
     return Basis(
         analysis=(scale[:, None] * vectors).astype(np.float32),
         synthesis=np.where(moments.known[:, None], sigma[:, None] * vectors, np.nan).T.astype(np.float32),
-        strength=values,
-        structures=structures,
+        strength=strength,
+        structures=held,
         left_out=float(np.clip(rest.sum() / total, 0, 1)) if total > 0 and moments.rays > rank else 0.0,
         worst=float(max(rest.max(initial=0.0), 0.0)),
     )
+
+
+def _rest(matrix: Reals, vectors: Reals, excess: Reals) -> Reals:
+    """(bin,) mean square beyond noise that vectors of such excess do not hold; 0 in bins that hold nothing."""
+    return np.where(np.diag(matrix) > 0, np.diag(matrix) - 1 - np.square(vectors) @ excess, 0)
+
+
+def _with_narrow(matrix: Reals, vectors: Reals, excess: Reals, structures: int, moments: Moments) -> tuple[Reals, int]:
+    """Structure in few bins, a weak peak, takes the places of vectors that hold noise; how many it takes.
+
+    It is looked for in bins whose mean square is beyond noise, where there are fewer directions for noise to be in
+    (diagonal thresholding, Johnstone and Lu 2009).
+    """
+    rest = _rest(matrix, vectors[:, :structures], excess[:structures])
+    bins = np.flatnonzero(rest > SURE * moments.scatter)
+    free = vectors.shape[1] - structures
+    if not bins.size or not free:
+        return vectors, 0
+    held = vectors[bins, :structures]
+    values, narrow = np.linalg.eigh(matrix[np.ix_(bins, bins)] - held * excess[:structures] @ held.T)
+    sure = np.flatnonzero(values > (1 + np.sqrt(bins.size / moments.equal_rays)) ** 2)[-free:]
+    found = np.zeros((len(matrix), sure.size))
+    found[bins] = narrow[:, sure]
+    joined = np.hstack([vectors[:, :structures], found, vectors[:, structures : vectors.shape[1] - sure.size]])
+    return np.linalg.qr(joined)[0], sure.size
 
 
 def _largest(matrix: Reals, rank: int, start: Basis | None, sigma: Reals) -> tuple[Reals, Reals]:

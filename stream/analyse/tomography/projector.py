@@ -201,8 +201,7 @@ class Projector:
     def part(self, angles: NDArray[np.intp]) -> Projector:
         """The same projector with some of its angles, by index."""
         part = Projector(self.angles_deg[angles], self.positions_um, self.center_um, self.threads)
-        if "row_sums" in self.__dict__:
-            part.row_sums = self.row_sums[angles]
+        part.row_sums = self.row_sums[angles]
         return part
 
     @property

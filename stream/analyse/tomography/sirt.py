@@ -93,7 +93,8 @@ class ProgressiveSirt:
         self.residual = float("nan")
         self.weight = np.zeros(projector.rays)
         self._summed = np.zeros(projector.rays)  # the weights that the column sums hold so far
-        self._column_sums = np.zeros((count, count))
+        self._column_sums = np.zeros((count, count, sets))
+        self._member = np.full(projector.rays[0], -1)  # the set that each projection belongs to
         self._known = np.zeros(channels, np.bool_)
         self._seconds = 0.0
 
@@ -119,15 +120,15 @@ class ProgressiveSirt:
 
     def coverage(self) -> NDArray[np.float64]:
         """(y, x) measured share of the planned ray weight, 0..1; NaN outside the field of view."""
-        self._refresh()
         planned = self.projector.column_sums(np.ones(self.projector.rays))
-        share = self._column_sums / np.where(self.projector.support, planned, np.nan)
+        share = self.column_sums() / np.where(self.projector.support, planned, np.nan)
         return np.clip(share, 0, 1)
 
     def column_sums(self) -> NDArray[np.float64]:
         """(y, x) sum over the measured rays of weight times path, micrometres."""
         self._refresh()
-        return self._column_sums
+        sums: NDArray[np.float64] = self._column_sums.sum(axis=-1)
+        return sums
 
     def restart(self, projector: Projector) -> None:
         """Begin again from zero with all the rays, in another geometry."""
@@ -160,27 +161,27 @@ class ProgressiveSirt:
         """Bring column sums and sets of rays up to the present weights, projecting only the angles that changed."""
         change = self.weight - self._summed
         touched = np.flatnonzero(change.any(axis=1))
-        if touched.size:
-            self._column_sums += self.projector.part(touched).column_sums(change[touched])
-            self._summed = self.weight.copy()
-            self._steps = self._divided(touched)
+        if not touched.size:
+            return
+        new = touched[self._member[touched] < 0]
+        self._member[new] = (np.count_nonzero(self._member >= 0) + np.arange(new.size)) % self.sets
+        apart = change[touched, :, None] * (self._member[touched, None, None] == np.arange(self.sets))
+        self._column_sums += self.projector.part(touched).back(apart.astype(np.float32))
+        self._summed = self.weight.copy()
+        self._steps = self._divided(touched)
 
     def _divided(self, newest: NDArray[np.intp]) -> list[RaySet]:
-        """The measured projections in sets, interleaved by their direction; and the newest by themselves."""
-        angles = np.flatnonzero(self.weight.any(axis=1))
-        sets = min(self.sets, len(angles) // FEWEST)
-        if sets < 2:
-            return [RaySet.of(self.projector, self.weight, self._column_sums)] if angles.size else []
-        angles = angles[np.argsort(self.projector.angles_deg[angles] % 180, kind="stable")]
-        members = [angles[k::sets] for k in range(sets)]
-        members += [newest] if len(newest) <= len(angles) // sets else []
-        return [self._set(np.isin(np.arange(len(self.weight)), some)) for some in members]
-
-    def _set(self, angles: NDArray[np.bool_]) -> RaySet:
-        weight = np.where(angles[:, None], self.weight, 0)
-        return RaySet.of(
-            self.projector, weight, self.projector.part(np.flatnonzero(angles)).column_sums(weight[angles])
-        )
+        """The measured projections in sets, in turn as they came; and the newest by themselves."""
+        angles = int(np.count_nonzero(self.weight.any(axis=1)))
+        sets = max(n for n in range(1, self.sets + 1) if self.sets % n == 0 and n <= max(angles // FEWEST, 1))
+        members = [np.where(self._member[:, None] % sets == k, self.weight, 0) for k in range(sets)]
+        columns = [self._column_sums[..., k::sets].sum(axis=-1) for k in range(sets)]
+        steps = [RaySet.of(self.projector, *both) for both in zip(members, columns, strict=True) if both[0].any()]
+        if sets > 1 and newest.size <= angles // sets:
+            weight = np.zeros_like(self.weight)
+            weight[newest] = self.weight[newest]
+            steps.append(RaySet.of(self.projector, weight, self.projector.part(newest).column_sums(weight[newest])))
+        return steps
 
 
 def _start(projector: Projector, volume: Floats, channels: NDArray[np.intp]) -> None:
