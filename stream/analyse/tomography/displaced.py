@@ -6,8 +6,7 @@ found at its Chebyshev nodes in the field of view, z = 0 and ± ζ, so that its 
 
     b = A x + A_z (S(ζ) − S(−ζ)) x / 2ζ + A_zz (S(ζ) + S(−ζ) − 2) x / 2ζ²
 
-A_z weighs each voxel's contribution by its depth, and depth is y cos ω − x sin ω, so it takes nothing but A itself:
-A_z v = cos ω A(y v) − sin ω A(x v). The first degree alone would leave all of the spread in the lines.
+A_z weighs what each voxel contributes by its depth. The first degree alone would leave all of the spread in the lines.
 """
 
 from __future__ import annotations
@@ -19,6 +18,8 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.moments import back_block, forward_block
 from stream.analyse.tomography.projector import Floats, Projector, blocks
 from stream.core.axis import RadialAxis, from_two_theta
 
@@ -65,23 +66,37 @@ def _cardinal(t: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @numba.njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
-def _resample(volume, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+def _bend(volume, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+    """x, half the difference and half the curvature of what is seen from ζ and −ζ, for channels c0..c1."""
+    taps = weights.shape[2]
     for i in range(i0, i1):
         for j in range(volume.shape[1]):
             for c in range(c0, c1):
-                total = np.float32(0)
-                for k in range(weights.shape[1]):
-                    total += weights[c, k] * volume[i, j, first[c] + k]
-                out[i, j, c - c0] = total
+                here = volume[i, j, c]
+                ahead, behind = np.float32(0), np.float32(0)
+                for k in range(taps):
+                    ahead += weights[0, c, k] * volume[i, j, first[0, c] + k]
+                for k in range(taps):
+                    behind += weights[1, c, k] * volume[i, j, first[1, c] + k]
+                out[0, i, j, c - c0] = here
+                out[1, i, j, c - c0] = np.float32(0.5) * (ahead - behind)
+                out[2, i, j, c - c0] = np.float32(0.5) * (ahead + behind) - here
 
 
-@numba.njit(nogil=True, cache=True)
-def _spread(block, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+@numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+def _unbend(moments, first, weights, c0, c1, i0, i1, out):  # type: ignore[no-untyped-def]
+    """Add the transpose of `_bend` to `out`."""
+    taps = weights.shape[2]
     for i in range(i0, i1):
         for j in range(out.shape[1]):
             for c in range(c0, c1):
-                for k in range(weights.shape[1]):
-                    out[i, j, first[c] + k] += weights[c, k] * block[i, j, c - c0]
+                slope, curve = moments[1, i, j, c - c0], moments[2, i, j, c - c0]
+                out[i, j, c] += moments[0, i, j, c - c0] - curve
+                ahead, behind = np.float32(0.5) * (curve + slope), np.float32(0.5) * (curve - slope)
+                for k in range(taps):
+                    out[i, j, first[0, c] + k] += weights[0, c, k] * ahead
+                for k in range(taps):
+                    out[i, j, first[1, c] + k] += weights[1, c, k] * behind
 
 
 class DisplacedProjector:
@@ -89,48 +104,32 @@ class DisplacedProjector:
 
     def __init__(self, projector: Projector, axis: RadialAxis, distance_um: float) -> None:
         self.projector = projector
-        self._node = NODE * projector.count * abs(projector.step_um) / 2
-        self._behind, self._ahead = (Resampling.seen_from(sign * self._node, distance_um, axis) for sign in (-1, 1))
-        places = ((np.arange(projector.count) - (projector.count - 1) / 2) * projector.step_um).astype(np.float32)
-        y, x = places[:, None, None], places[:, None]
-        omega = np.deg2rad(projector.angles_deg).astype(np.float32)[:, None, None]
-        cosine, sine = np.cos(omega), np.sin(omega)
-        # depth = y cos − x sin, term by term: (of the voxel, of the ray)
-        self._depth = ((y, cosine), (x, -sine))
-        self._squared = ((y * y, cosine**2), (2 * x * y, -sine * cosine), (x * x, sine**2))
+        self._node = NODE * projector.count / 2  # in steps
+        node_um = self._node * projector.step_um
+        sides = [Resampling.seen_from(sign * node_um, distance_um, axis) for sign in (1, -1)]
+        self._first, self._weights = np.stack([s.first for s in sides]), np.stack([s.weights for s in sides])
+        self._moments = np.zeros((3, projector.count, projector.count, LANES), np.float32)
+        self._rays = projector.sinogram_block()
 
     def forward(self, volume: Floats, block: slice) -> Floats:
-        """Ray sums (angle, position, channels of the block) of a whole volume, which must hold no NaN."""
-        node, part = self._node, volume[..., block]
-        ahead, behind = self._resampled(volume, self._ahead, block), self._resampled(volume, self._behind, block)
-        slope, bend = (ahead - behind) / (2 * node), (ahead + behind - 2 * part) / (2 * node**2)
-        rays = self.projector.forward(part)
-        for moment, terms in ((slope, self._depth), (bend, self._squared)):
-            for of_voxel, of_ray in terms:
-                rays += of_ray * self.projector.forward(of_voxel * moment)
-        return rays
+        """Ray sums (angle, position, channels of the block) of a whole volume, which must hold no NaN.
+
+        The array is overwritten by the next call.
+        """
+        moments, rays, width = self._moments, self._rays, block.stop - block.start
+        self.projector.over_rows(
+            lambda i0, i1: _bend(volume, self._first, self._weights, block.start, block.stop, i0, i1, moments)
+        )
+        self.projector.over_angles(lambda a0, a1: forward_block(self.projector, self._node, moments, rays, a0, a1))
+        return rays[..., :width]
 
     def add_back(self, rays: Floats, block: slice, out: Floats) -> None:
         """Add the transpose of `forward` to a whole volume (y, x, bin)."""
-        node = self._node
-        slope, bend = (
-            sum(of_voxel * self.projector.back(of_ray * rays) for of_voxel, of_ray in terms)
-            for terms in (self._depth, self._squared)
-        )
-        out[..., block] += self.projector.back(rays) - bend / node**2
-        self._spread(slope / (2 * node) + bend / (2 * node**2), self._ahead, block, out)
-        self._spread(bend / (2 * node**2) - slope / (2 * node), self._behind, block, out)
-
-    def _resampled(self, volume: Floats, by: Resampling, block: slice) -> Floats:
-        out = np.empty((*volume.shape[:2], block.stop - block.start), np.float32)
+        moments, full = self._moments, self._rays
+        full[..., : block.stop - block.start] = rays
+        self.projector.over_rows(lambda i0, i1: back_block(self.projector, self._node, full, moments, i0, i1))
         self.projector.over_rows(
-            lambda i0, i1: _resample(volume, by.first, by.weights, block.start, block.stop, i0, i1, out)
-        )
-        return out
-
-    def _spread(self, part: Floats, by: Resampling, block: slice, out: Floats) -> None:
-        self.projector.over_rows(
-            lambda i0, i1: _spread(part, by.first, by.weights, block.start, block.stop, i0, i1, out)
+            lambda i0, i1: _unbend(moments, self._first, self._weights, block.start, block.stop, i0, i1, out)
         )
 
 
