@@ -18,7 +18,7 @@ from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.center import CenterEstimate, find_center
-from stream.analyse.tomography.displaced import DisplacedProjector, reconstruct_displaced
+from stream.analyse.tomography.displaced import DisplacedProjector, facing, reconstruct_displaced
 from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
@@ -81,6 +81,8 @@ class Tomograph:
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "axis"))
     _search: Future[CenterEstimate] | None = None
     _looked: int = 0
+    _signed_distance: float | None = None
+    """As `facing` found it, negative where depth counts upstream; None before the first final slice."""
     _based: int = 0
     _noised: dict[int, int] = field(default_factory=dict)
 
@@ -106,6 +108,7 @@ class Tomograph:
             "center_um": self.center.um,
             "center_from": self.center.source,
             "iterations": self.config.iterations,
+            "parallax_sense": self._signed_distance and ("downstream" if self._signed_distance > 0 else "upstream"),
             "basis": {"rank": basis.rank, "structures": basis.structures, "left_out": basis.left_out,
                       "worst_bin": basis.worst},
         }  # fmt: skip
@@ -190,6 +193,7 @@ class Tomograph:
     def settle(self) -> None:
         """Take axis, basis and weights that the complete set gives, whatever the live ones were."""
         weights = self.weights()
+        self._signed_distance = None
         if self.config.center == "auto":
             found = self._find_center(weights).result()
             self._turn_about(Center(found.center_um, found.source))
@@ -228,7 +232,14 @@ class Tomograph:
         patterns, iterations, out = self.store.patterns[s], self.config.iterations, self.volume[s]
         if not self.config.parallax:
             return reconstruct(projector, patterns, weights, iterations, out)[1]
-        displaced = DisplacedProjector(projector, self.store.axis, self.distance_um)
+        if not weights.any():
+            out[:] = np.nan
+            return np.full(iterations, np.nan)
+        if self._signed_distance is None:
+            found = facing(projector, patterns, weights, self.store.axis, self.distance_um)
+            self._signed_distance = found.distance_um
+            log.info("parallax.sense", downstream=found.distance_um > 0)
+        displaced = DisplacedProjector(projector, self.store.axis, self._signed_distance)
         return reconstruct_displaced(displaced, patterns, weights, iterations, out)
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:

@@ -35,6 +35,7 @@ FROM_ANALYSE = (
     "absorption",
     "transmission",
     "parallax",
+    "parallax_sense",
 )
 FROM_INGEST = {"recording": "recording_suspended", "back_pressure": "back_pressure", "stolen": "stolen"}
 """What ingest warns of, null or a sentence: the key of its state, and the key in the metadata."""

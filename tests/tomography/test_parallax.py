@@ -11,7 +11,7 @@ import pytest
 from pyFAI.detectors import Detector as PixelDetector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.analyse.tomography.displaced import DisplacedProjector, Resampling, reconstruct_displaced
+from stream.analyse.tomography.displaced import DisplacedProjector, Resampling, facing, reconstruct_displaced
 from stream.analyse.tomography.parallax import parallax_bounds
 from stream.analyse.tomography.projector import Projector, blocks
 from stream.analyse.tomography.sirt import reconstruct
@@ -156,8 +156,13 @@ class Grains:
         return shift, variance
 
 
-def test_the_correction_takes_away_what_detectors_elsewhere_feign() -> None:
-    grains, everything = Grains(), np.ones((ANGLES, COUNT))
+@pytest.fixture(scope="module")
+def grains() -> Grains:
+    return Grains()
+
+
+def test_the_correction_takes_away_what_detectors_elsewhere_feign(grains: Grains) -> None:
+    everything = np.ones((ANGLES, COUNT))
     plain, _ = reconstruct(grains.projector, grains.sinogram, everything, 30)
     displaced = DisplacedProjector(grains.projector, grains.axis, DISTANCE)
     right, wrong = np.empty_like(plain), np.empty_like(plain)
@@ -174,3 +179,14 @@ def test_the_correction_takes_away_what_detectors_elsewhere_feign() -> None:
     assert residual[9] < worse[9]
     assert rest[:-1].std() < spread[:-1].std() / 2  # each has the same bias, of a fit to second order
     assert np.isnan(right[~grains.projector.support]).all()
+
+
+@pytest.mark.slow
+def test_noisy_data_tell_the_sense_of_the_rotation(grains: Grains) -> None:
+    rng = np.random.default_rng(3)
+    noisy = (rng.poisson(np.clip(grains.sinogram, 0, None) * (scale := 20 / grains.sinogram.mean())) / scale).astype(
+        "f4"
+    )
+    for turned, sense in ((noisy, 1), (noisy[:, ::-1], -1)):
+        found = facing(grains.projector, np.ascontiguousarray(turned), np.ones((ANGLES, COUNT)), grains.axis, DISTANCE)
+        assert np.sign(found.distance_um) == sense

@@ -26,6 +26,7 @@ from stream.core.axis import RadialAxis, from_two_theta
 REACH = 8  # bins to either side of a sample: there the cardinal cubic spline is 3e-5
 NODE = np.cos(np.pi / 6)  # outer Chebyshev node of the second degree
 DECAY = np.sqrt(3) - 2  # of the cardinal cubic spline's coefficients from one bin to the next
+PROBE = 10  # iterations that tell on which side of the axis depth counts
 _GRAZING = 1e-3  # of a step, as in SIRT
 
 
@@ -103,7 +104,7 @@ class DisplacedProjector:
     """Ray sums of patterns (y, x, bin) whose depth along the beam shifts them, and the exact transpose, by blocks."""
 
     def __init__(self, projector: Projector, axis: RadialAxis, distance_um: float) -> None:
-        self.projector = projector
+        self.projector, self.distance_um = projector, distance_um
         self._node = NODE * projector.count / 2  # in steps
         node_um = self._node * projector.step_um
         sides = [Resampling.seen_from(sign * node_um, distance_um, axis) for sign in (1, -1)]
@@ -163,3 +164,19 @@ def reconstruct_displaced(
     known = np.isfinite(sinogram[weight > 0]).any(axis=0)
     out[:] = np.where(known & projector.support[..., None], volume, np.float32(np.nan))
     return np.asarray(np.sqrt(squares[0] / np.where(squares[1] > 0, squares[1], np.nan)))
+
+
+def facing(
+    projector: Projector, sinogram: Floats, measured: ArrayLike, axis: RadialAxis, distance_um: float
+) -> DisplacedProjector:
+    """The projector with z = y cos ω − x sin ω downstream or, where the rotation has the other sense, upstream.
+
+    Angles and positions do not tell which, the data do: the wrong sense leaves a higher residual.
+    """
+    found = []
+    for sense in (1, -1):
+        displaced = DisplacedProjector(projector, axis, sense * distance_um)
+        volume = np.empty((projector.count, projector.count, axis.bins), np.float32)
+        trace = reconstruct_displaced(displaced, sinogram, measured, PROBE, volume)
+        found.append((float(trace[-1]), displaced))
+    return min(found, key=lambda each: each[0])[1]
