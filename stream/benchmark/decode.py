@@ -1,4 +1,4 @@
-"""Decoding: what ingest uses (dectris-compression) beside HDF5's filter pipeline with hdf5plugin."""
+"""Decoding a whole frame, as ingest does where it cannot go block by block, beside HDF5's filter with hdf5plugin."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ WIDTH = 64
 _BYTE = ir.IntType(8)
 _WORDS = ir.VectorType(ir.IntType(64), WIDTH // 8)
 _BYTES = ir.VectorType(_BYTE, WIDTH)
+_DOUBLES = ir.VectorType(ir.DoubleType(), FRAMES)
 
 
 def _splat(vector: Any, value: int) -> Any:
@@ -132,20 +133,41 @@ def add_counts(typing_context: Any, counts: Any, sums: Any) -> Any:
 @intrinsic  # type: ignore[untyped-decorator]
 def add_shares(typing_context: Any, counts: Any, share: Any, sums: Any) -> Any:
     """Add eight bytes to three rows of eight float64: share·count, the rest of the count, and share·rest."""
-    vector = ir.VectorType(ir.DoubleType(), FRAMES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         counts, share, sums = arguments
-        count = builder.uitofp(_load(builder, _at(builder, counts, 0, ir.VectorType(_BYTE, FRAMES))), vector)
-        shares = _all(builder, share, vector)
+        count, shares = _count_and_share(builder, counts, share)
         first = builder.fmul(shares, count)
         second = builder.fsub(count, first)
-        for row, part in enumerate((first, second, builder.fmul(shares, second))):
-            place = _at(builder, sums, row * FRAMES * 8, vector)
-            _store(builder, builder.fadd(_load(builder, place), part), place)
+        _add_rows(builder, sums, [first, second, builder.fmul(shares, second)])
         return context.get_dummy_value()
 
     return types.void(types.intp, types.float64, types.intp), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def add_part(typing_context: Any, counts: Any, share: Any, sums: Any) -> Any:
+    """Add eight bytes to two rows of eight float64: share·count and share²·count."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        counts, share, sums = arguments
+        count, shares = _count_and_share(builder, counts, share)
+        part = builder.fmul(shares, count)
+        _add_rows(builder, sums, [part, builder.fmul(shares, part)])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.float64, types.intp), generate
+
+
+def _count_and_share(builder: Any, counts: Any, share: Any) -> tuple[Any, Any]:
+    count = builder.uitofp(_load(builder, _at(builder, counts, 0, ir.VectorType(_BYTE, FRAMES))), _DOUBLES)
+    return count, _all(builder, share, _DOUBLES)
+
+
+def _add_rows(builder: Any, sums: Any, rows: list[Any]) -> None:
+    for n, row in enumerate(rows):
+        place = _at(builder, sums, n * FRAMES * 8, _DOUBLES)
+        _store(builder, builder.fadd(_load(builder, place), row), place)
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -20,7 +20,7 @@ import numpy as np
 from stream.ingest.integrate.batch import RUN
 from stream.ingest.integrate.blobs import BLOCK
 from stream.ingest.integrate.blocks import full_counts, leave_bright, take_apart, take_higher, unpack
-from stream.ingest.integrate.lanes import FRAMES, WIDTH, add_counts, add_shares
+from stream.ingest.integrate.lanes import FRAMES, WIDTH, add_counts, add_part, add_shares
 
 LARGEST_SUM = 2**32 // 255 - BLOCK
 """Pixels whose lowest bytes a uint32 holds the sum of, before another block."""
@@ -87,18 +87,18 @@ def add_split(  # type: ignore[no-untyped-def]
     """
     bins, shares = shared
     bright, counts = np.zeros(FRAMES, np.int64), np.zeros((FRAMES, 8), np.int64)
-    to_sums, to_counts = np.int64(sums.ctypes.data), np.int64(space.counts.ctypes.data)
+    to_sums, to_more = np.int64(sums.ctypes.data), np.int64(more.ctypes.data)
+    to_counts = np.int64(space.counts.ctypes.data)
     entry = 0
     for block in range(blobs.places.shape[1] - 1):
         start, groups = unpack(blobs, block, bins.size, space, sound)
         for first in range(0, groups, WIDTH):
             needed = take_apart(blobs, groups, first, usable, start, limit, space, sound, bright)
-            if needed or (entry < listed[0].size and listed[0][entry] < start + 8 * first + RUN):
+            if needed:
                 take_higher(blobs, groups, first, usable, space, sound)
             for j in range(min(WIDTH, groups - first)):
                 pixel = start + 8 * (first + j)
-                is_listed = entry < listed[0].size and listed[0][entry] < pixel + 8
-                if is_listed or (needed >> np.uint64(j)) & np.uint64(1):
+                if (needed >> np.uint64(j)) & np.uint64(1):
                     full_counts(space.run, blobs.element, j, counts)
                     _add_shared(counts, pixel, 8, shared, weights, limit, sound.size, sums, excluded)
                     entry = _add_listed(counts, pixel, entry, listed, weights, limit, sound.size, more, more_excluded)
@@ -107,6 +107,10 @@ def add_split(  # type: ignore[no-untyped-def]
                         place = np.int64(bins[pixel + i])
                         at = to_counts + i * RUN + j * FRAMES
                         add_shares(at, shares[pixel + i], to_sums + place * (3 * 8 * FRAMES))
+                    while entry < listed[0].size and listed[0][entry] < pixel + 8:
+                        at = to_counts + np.int64(listed[0][entry] - pixel) * RUN + j * FRAMES
+                        add_part(at, listed[2][entry], to_more + np.int64(listed[1][entry]) * (2 * 8 * FRAMES))
+                        entry += 1
         leave_bright(bright, start + 8 * groups, sound)
         if not sound.any():
             return
