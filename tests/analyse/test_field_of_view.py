@@ -30,7 +30,8 @@ COUNTS = {"expected": 144, "received": 144, "integrated": 144, "duplicate": 0, "
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A full scan of everything a config can ask for: classes, transmission, parallax."""
     folder = tmp_path_factory.mktemp("field")
-    site = tiny_site(folder, detector={"transmission": "diode"}, classification={"model": "auto"})
+    asked = {"classification": {"model": "auto"}, "reconstruction": {"parallax": True}}
+    site = tiny_site(folder, detector={"transmission": "diode"}, **asked)
     config = load_config(site.path, {})
     directory, grid = RunDirectory(folder / "run"), ScanGrid.from_config(config.scan)
     directory.create()
@@ -61,13 +62,17 @@ def test_every_map_live_and_final(pipeline: Any) -> None:
     made, rows, grid, directory = pipeline
     inside = grid.field_of_view
     assert 0 < (~inside).sum() < inside.size / 2
-    arrays, _ = made.update()
+    arrays, told = made.update()
     check(arrays, inside)
+    assert not told["parallax"]["corrected"]
+    assert told["parallax_sense"] is None
     arrays, told = made.finish(LedgerRecord(frames=COUNTS, rows=rows, events=[]))
     known = check(arrays, inside)
     wanted = ("global", "hump", "coverage", "density", "parallax_cell", "parallax_strain", "class_probability")
     assert {f"maps/{name}" for name in wanted} <= known
     assert told["absorption"] == "corrected"
+    assert told["parallax"]["corrected"]
+    assert told["parallax_sense"] in {"downstream", "upstream"}
     assert told["parallax"]["largest_cell"] == pytest.approx(2 / np.pi * 11.4 / 118e3, rel=0.1)
     counted = sum(each["n"] for each in told["strain"].values())
     assert counted <= int(inside.sum())
