@@ -19,6 +19,7 @@ from stream.analyse.crystal.instrument import load_instrument
 from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.structure import load_structure
 from stream.analyse.joined import joined
@@ -29,6 +30,7 @@ from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
 from stream.core.config import AmorphousPhase, Config, CrystallinePhase
 from stream.core.errors import ConfigError, FitError
+from stream.ingest.integrate import load_geometry, load_mask
 
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
@@ -244,8 +246,12 @@ def build_fit(config: Config, axis: RadialAxis, phases: list[Crystal | Hump]) ->
     """The fit that the config describes."""
     instrument = load_instrument(config.instrument) if config.instrument is not None else None
     strain = config.strain
+    response = None
+    if instrument is not None:
+        geometry = load_geometry(config.detector.geometry)
+        response = Response.of(geometry, config.integration, load_mask(config.detector.mask, geometry))
     try:
-        return PatternFit(axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase)
+        return PatternFit(axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase, response)
     except FitError as error:
         raise ConfigError(str(error)) from None
 

@@ -70,8 +70,8 @@ class VoxelFit:
         shape = (float(start.shape[p, 0]), float(start.shape[p, 1]))
         try:
             line = williamson_hall(
-                fit.axis, pattern.astype(float), noise.astype(float), lines[name], others, fit.instrument, shape,
-                self.config.strain.shape_factor,
+                fit.axis, pattern.astype(float), noise.astype(float), lines[name], others,
+                fit.instrument, fit.response, shape, self.config.strain.shape_factor,
             )  # fmt: skip
         except FitError as error:
             return {"williamson_hall": None, "williamson_hall_refused": str(error)}

@@ -8,10 +8,12 @@ import numpy as np
 
 from stream.analyse.crystal.calibrate import calibrate
 from stream.analyse.crystal.instrument import save_instrument
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
 from stream.core.config import Config
 from stream.core.errors import UsageError
 from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
+from stream.ingest.integrate.still import valid_pixels
 
 CALIBRANTS = ("LaB6", "CeO2", "Si")
 
@@ -33,12 +35,14 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
     where = f"--image {image}"
-    pattern = integrate_still(read_image(image, where), integrate, where)
+    frame = read_image(image, where)
+    pattern = integrate_still(frame, integrate, where)
     reached = pattern.norms > 0
     norms = np.where(reached, pattern.norms, 1).astype(np.float64)
     intensity = np.where(reached, pattern.sums / norms, np.nan)
     variance = np.where(reached, pattern.variances / norms**2, np.nan)
-    instrument = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()))
+    response = Response.of(geometry, config.integration, mask, ~valid_pixels(frame))
+    instrument = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
     save_instrument(instrument, output)
     sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
     low, high = instrument.valid

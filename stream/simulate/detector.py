@@ -9,14 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from pyFAI.detectors import Detector as PixelDetector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
-from scipy.special import erf
 
+from stream.simulate.footprint import pixel_means
 from stream.simulate.powder import TwoThetaGrid
 
 Floats = npt.NDArray[np.float64]
 GRID_STEP = np.deg2rad(0.001)
 MARGIN = np.deg2rad(0.5)  # of 2θ beyond the last pixel
-FOOTPRINT = 4  # samples along each edge of a pixel
 POINT_SPREAD = 0.25  # standard deviation in pixels: charge shared between neighbours
 DEAD, NOISY = 3e-4, 1e-4  # shares of pixels
 GAP_BIT, DEAD_BIT, NOISY_BIT = 1, 2, 16  # NeXus pixel_mask
@@ -90,12 +89,10 @@ class Detector:
 
         Solid angle and polarisation are in; masked pixels are 0.
         """
-        table = np.ascontiguousarray(patterns.T, dtype=np.float32)
-        out = np.empty((patterns.shape[0], self._center.size), dtype=np.float32)
-        offsets = footprint_offsets(FOOTPRINT, POINT_SPREAD)
         slopes = self._slope[0].ravel(), self._slope[1].ravel()
-        _project(table, self.grid.step, self._center.ravel(), *slopes, offsets, self._response.ravel(), out)
-        return out
+        means = pixel_means(patterns, self.grid.step, self._center.ravel(), *slopes, POINT_SPREAD)
+        means *= self._response.ravel()
+        return means
 
     def expose(self, images: npt.NDArray[np.float32], amounts: Floats, key: int) -> npt.NDArray[np.uint16]:
         """One frame: Poisson counts of mean Σ amounts · images, shape (rows, columns).
@@ -122,36 +119,6 @@ def make_pixel_mask(detector: Any, shape: tuple[int, int], seed: int) -> npt.NDA
     mask[(mask == 0) & (lot < DEAD)] = DEAD_BIT
     mask[(mask == 0) & (lot > 1 - NOISY)] = NOISY_BIT
     return mask
-
-
-def footprint_offsets(samples: int, spread: float) -> Floats:
-    """Equally likely offsets (in pixels) of a count from its pixel's middle, shape (samples,).
-
-    Quantiles of a box of one pixel convolved with a Gaussian of standard deviation `spread`.
-    """
-    x = np.linspace(-0.5 - 5 * spread, 0.5 + 5 * spread, 2001)
-    density = erf((x + 0.5) / (spread * np.sqrt(2))) - erf((x - 0.5) / (spread * np.sqrt(2)))
-    cumulative = (np.cumsum(density) - density / 2) / density.sum()
-    return np.asarray(np.interp((np.arange(samples) + 0.5) / samples, cumulative, x))
-
-
-@numba.njit(nogil=True, cache=True, fastmath=True)
-def _project(table, step, center, slope1, slope2, offsets, response, out):  # type: ignore[no-untyped-def]
-    cells, components = table.shape
-    weight = 1.0 / offsets.size**2
-    total = np.empty(components, dtype=np.float32)
-    for i in range(center.size):
-        total[:] = 0.0
-        if response[i] > 0:
-            for first in offsets:
-                for second in offsets:
-                    place = abs(center[i] + first * slope1[i] + second * slope2[i]) / step - 0.5
-                    low = min(max(int(place), 0), cells - 2)
-                    part = np.float32(min(max(place - low, 0.0), 1.0))
-                    for k in range(components):
-                        total[k] += (1 - part) * table[low, k] + part * table[low + 1, k]
-        for k in range(components):
-            out[k, i] = total[k] * weight * response[i]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -6,17 +6,22 @@ import numpy as np
 from scipy.special import erfcx, voigt_profile
 
 from stream.analyse.crystal.instrument import AxisOfRecord, Instrument
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
 from stream.core.axis import RadialAxis
 
 AXIS = RadialAxis("2th_deg", 4.0, 26.0, 1100, 0.6199)
 FINE = 16
+PIXEL = 0.02
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
+SEEN = Response.even(AXIS, PIXEL)
 
 
 def instrument(axis: RadialAxis = AXIS, variance: float = 0.0) -> Instrument:
     return Instrument(
         calibrant="lab6",
         wavelength=axis.wavelength,
+        pixel=PIXEL,
         w=0.011**2,
         u=0.0,
         y=0.004,
@@ -67,7 +72,9 @@ def lines(
         extra_gamma = ratio * np.sqrt(2) * extra_sigma
     out = np.zeros(fine.size)
     for t, s, w, g in zip(2 * theta, strength, np.hypot(sigma, extra_sigma), gamma + extra_gamma, strict=True):
-        out += s * voigt_profile(np.deg2rad(fine) - t, w, g)
+        box = np.deg2rad(PIXEL) * np.cos(t) ** 2
+        for node, weight in zip(NODES * box / 2, WEIGHTS / 2, strict=True):
+            out += weight * s * voigt_profile(np.deg2rad(fine) - t - node, w, g)
     return out.reshape(axis.bins, FINE).mean(axis=1)
 
 

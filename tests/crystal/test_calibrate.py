@@ -2,25 +2,29 @@
 
 from pathlib import Path
 
-import fabio
 import numpy as np
-import pyFAI
 import pytest
 import yaml
 from scipy.special import voigt_profile
 
 from stream.analyse.crystal.calibrate import calibrate
 from stream.analyse.crystal.instrument import Instrument, load_instrument, save_instrument
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
 from stream.core.axis import RadialAxis
+from stream.core.config import load_config
 from stream.core.errors import ConfigError, FitError
+from stream.service.calibration import write_instrument
 
 AXIS = RadialAxis("2th_deg", 2.0, 32.0, 1500, 0.5)
 W, U, Y, X = 1.6e-4, 4e-4, 4e-3, 1.2e-2
+PIXEL = 0.02
+SEEN = Response.even(AXIS, PIXEL)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
 
 
-def standard(fine: int = 32, shift: float = 0.0) -> np.ndarray:
-    """A LaB6 pattern on a grid `fine` times finer, averaged over the bins; widths as in `Instrument`."""
+def standard(fine: int = 16, shift: float = 0.0) -> np.ndarray:
+    """A LaB6 pattern behind pixels on a grid `fine` times finer, averaged over the bins; widths as in `Instrument`."""
     edges = np.linspace(AXIS.low, AXIS.high, AXIS.bins * fine + 1)
     grid = (edges[1:] + edges[:-1]) / 2
     lines = load_structure("lab6").reflections(0.5 / (2 * np.sin(np.deg2rad(40) / 2)))
@@ -28,13 +32,14 @@ def standard(fine: int = 32, shift: float = 0.0) -> np.ndarray:
     for position, intensity in zip(np.rad2deg(lines.two_theta(0.5)), lines.intensity(0.5), strict=True):
         flat, tangent = np.cos(np.deg2rad(position)) ** 2, np.tan(np.deg2rad(position) / 2)
         sigma, gamma = np.sqrt(W * flat**2 + U * tangent**2), Y * flat + X * tangent
-        pattern += intensity * voigt_profile(grid - position - shift, sigma, gamma)
+        for node, weight in zip(NODES * PIXEL * flat / 2, WEIGHTS / 2, strict=True):
+            pattern += weight * intensity * voigt_profile(grid - position - shift - node, sigma, gamma)
     return pattern.reshape(AXIS.bins, fine).mean(axis=1)
 
 
 def test_widths_are_recovered() -> None:
     pattern = standard(shift=0.004)
-    found = calibrate(AXIS, pattern, pattern, load_structure("lab6"))
+    found = calibrate(AXIS, pattern, pattern, load_structure("lab6"), SEEN)
     truth = found.model_copy(update={"w": W, "u": U, "y": Y, "x": X})
     angles = np.deg2rad([6.0, 12.0, 20.0, 30.0])
     for ours, true in zip(found.widths(angles), truth.widths(angles), strict=True):
@@ -48,33 +53,21 @@ def test_errors_cover_poisson_noise() -> None:
     pulls = []
     for _ in range(6):
         counts = rng.poisson(clean).astype(float)
-        found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"))
+        found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"), SEEN)
         errors = np.sqrt(np.diag(found.covariance))
         pulls.append((np.array([found.w, found.u, found.y, found.x]) - [W, U, Y, X]) / errors)
     assert 0.5 < np.std(pulls) < 1.6
 
 
-def test_recorded_standard(shared_data: Path) -> None:
-    """Its detector has 75 µm pixels at 100 mm: their footprint alone has σ = 0.0124 degrees."""
+def test_recorded_standard(shared_data: Path, tmp_path: Path) -> None:
+    """Its detector has 75 µm pixels at 100 mm, 0.043 degrees: what is left for σ is the beam and the pixels' blur."""
     folder = shared_data / "scan"
-    settings = yaml.safe_load((folder / "config.yaml").read_text())["integration"]
-    geometry = pyFAI.load(str(folder / "detector.poni"))
-    low, high = settings["range"]
-    result = geometry.integrate1d_ng(
-        fabio.open(str(folder / "lab6.edf")).data.astype(float),
-        settings["bins"],
-        unit=settings["unit"],
-        radial_range=(low, high),
-        mask=fabio.open(str(folder / "mask.edf")).data != 0,
-        polarization_factor=settings["polarization"],
-        method=("no", "csr", "cython"),
-        error_model="poisson",
-    )
-    axis = RadialAxis("2th_deg", low, high, settings["bins"], geometry.wavelength * 1e10)
-    found = calibrate(axis, result.intensity, result.sigma**2, load_structure("lab6"))
-    sigma, _ = found.widths(np.deg2rad([10.0, 20.0]))
-    assert np.all(np.rad2deg(sigma) > 0.95 * 0.0124 * np.cos(np.deg2rad([10.0, 20.0])) ** 2)
-    assert np.all(np.rad2deg(sigma) < 0.02)
+    write_instrument(load_config(folder / "config.yaml"), folder / "lab6.edf", "LaB6", tmp_path / "i.yaml")
+    found = load_instrument(tmp_path / "i.yaml")
+    assert found.pixel == pytest.approx(0.93 * np.rad2deg(75e-6 / 0.1), rel=0.02)
+    sigma, gamma = found.widths(np.deg2rad([10.0, 20.0]))
+    assert np.all(np.rad2deg(sigma) < 0.0124)
+    assert np.all(np.rad2deg(gamma) < 0.01)
     assert found.valid == pytest.approx((9.777, 19.627), abs=2e-3)
     np.testing.assert_array_equal(found.extrapolated(np.deg2rad([8.6, 15.0, 21.0])), [True, False, True])
 
@@ -84,21 +77,23 @@ def test_too_few_lines() -> None:
     pattern = standard()[: int(8.5 / AXIS.step)]
     axis = RadialAxis("2th_deg", 2.0, 2.0 + pattern.size * AXIS.step, pattern.size, 0.5)
     with pytest.raises(FitError, match=r"of the 2 lines of lab6 .* needs 3"):
-        calibrate(axis, pattern, pattern, load_structure("lab6"))
+        calibrate(axis, pattern, pattern, load_structure("lab6"), Response.even(axis, PIXEL))
 
 
 @pytest.mark.parametrize("level", [1.0, np.nan])
 def test_no_lines(level: float) -> None:
     flat = np.full(AXIS.bins, level)
     with pytest.raises(FitError):
-        calibrate(AXIS, flat, flat, load_structure("lab6"))
+        calibrate(AXIS, flat, flat, load_structure("lab6"), SEEN)
 
 
 def good() -> dict[str, object]:
     axis = {"unit": "2th_deg", "low": 2.0, "high": 30.0, "bins": 1000}
     widths = {"w": 1e-4, "u": 0.0, "y": 1e-3, "x": 0.0}
     covariance = (np.eye(4) * 1e-10).tolist()
-    return dict(widths, calibrant="lab6", wavelength=0.5, covariance=covariance, valid=(3.0, 29.0), axis=axis)
+    return dict(
+        widths, calibrant="lab6", wavelength=0.5, pixel=0.02, covariance=covariance, valid=(3.0, 29.0), axis=axis
+    )
 
 
 def test_instrument_survives_its_file(tmp_path: Path) -> None:
@@ -113,6 +108,7 @@ def test_instrument_survives_its_file(tmp_path: Path) -> None:
     [
         ({"w": -1.0}, "w"),
         ({"wavelength": 0}, "wavelength"),
+        ({"pixel": 0.0}, "pixel"),
         ({"covariance": [[1.0]]}, "covariance"),
         ({"axis": {"unit": "mm", "low": 0, "high": 1, "bins": 5}}, "axis.unit"),
         ({"colour": 1}, "colour"),

@@ -11,7 +11,8 @@ from stream.core.errors import UsageError
 from stream.core.scan import ScanGrid
 from stream.simulate.beam import draw_monitor
 from stream.simulate.calibrant import calibrant_image, write_image
-from stream.simulate.detector import Detector, footprint_offsets
+from stream.simulate.detector import Detector
+from stream.simulate.footprint import pixel_means
 from stream.simulate.powder import crystal_pattern, load_lines
 from stream.simulate.presets import PRESETS, Crystal
 from stream.simulate.scan import AIR_SHARE, VirtualScan
@@ -61,10 +62,13 @@ def test_a_pattern_linear_in_angle_is_pyfai_s_angle_of_each_pixel(detector):
     np.testing.assert_allclose((image[far] / flat[far]), angle[far], atol=2e-6)
 
 
-def test_the_footprint_spreads_as_a_pixel_and_a_gaussian():
-    offsets = footprint_offsets(200, 0.25)
-    assert offsets.mean() == pytest.approx(0.0, abs=1e-3)
-    assert offsets.var() == pytest.approx(1 / 12 + 0.25**2, rel=0.01)
+def test_a_line_spreads_as_a_pixel_and_a_gaussian():
+    """Means of (2θ - middle)² are the variance of the footprint, whatever way the pixel is turned."""
+    step, width, turned = np.deg2rad(0.001), np.deg2rad(0.04), np.linspace(0, np.pi / 2, 9)
+    middle = np.deg2rad(np.linspace(9, 11, 9))
+    patterns = ((np.arange(20000) + 0.5) * step - middle[:, None]) ** 2
+    means = pixel_means(patterns, step, middle, width * np.cos(turned), width * np.sin(turned), 0.25)
+    np.testing.assert_allclose(np.diag(means) / width**2, 1 / 12 + 0.25**2, rtol=0.01)
 
 
 def test_lines_integrated_by_pyfai_lie_at_bragg_angles_and_keep_their_areas(detector):

@@ -9,7 +9,8 @@ import numpy.typing as npt
 from scipy.optimize import least_squares, nnls
 
 from stream.analyse.crystal.instrument import AxisOfRecord, Instrument
-from stream.analyse.crystal.profile import gauss_legendre, voigt_bins
+from stream.analyse.crystal.profile import voigt_bins
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.smooth import bernstein_columns
 from stream.analyse.crystal.structure import Structure
 from stream.core.axis import RadialAxis
@@ -23,14 +24,18 @@ LEAST_SIGNIFICANCE = 10.0  # counts above background, in standard deviations
 MARGIN = 0.02  # radians, some ten line widths
 
 
-def calibrate(axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure) -> Instrument:
+def calibrate(
+    axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure, response: Response
+) -> Instrument:
     """Fit the widths of `Instrument` to the pattern of a line standard.
 
-    Lines are Voigt profiles averaged over the bins, their intensities free; the background is smooth; a zero shift
-    and a factor on tan2θ (a PONI distance slightly wrong) are absorbed. Errors are scaled by √max(1, χ²_red).
+    Lines are Voigt profiles behind pixels and bins of known width, their intensities free; the background is smooth;
+    a zero shift and a factor on tan2θ (a PONI distance slightly wrong) are absorbed. Errors are scaled by
+    √max(1, χ²_red).
 
     Parameters
     ----------
+    response : what the bins see of 2θ; σ is not let below its Gaussian part.
     axis : the bins; pattern : (bins,) intensity; variance : (bins,) of it. NaN bins weigh nothing.
 
     Raises
@@ -38,11 +43,12 @@ def calibrate(axis: RadialAxis, pattern: Floats, variance: Floats, structure: St
     FitError
         If fewer than three lines inside the axis are strong enough, or the fit does not converge.
     """
-    problem = _Problem.build(axis, np.asarray(pattern, float), np.asarray(variance, float), structure)
-    pixel = np.rad2deg(np.diff(problem.edges).mean())
-    start = np.array([pixel**2, pixel**2, pixel, pixel, 0.0, 0.0])
+    problem = _Problem.build(axis, np.asarray(pattern, float), np.asarray(variance, float), structure, response)
+    pixel = response.pixel
+    least = max(response.rest, (1e-2 * pixel) ** 2)
+    start = np.array([least + pixel**2 / 12, pixel**2 / 12, pixel / 10, pixel / 10, 0.0, 0.0])
     scale = np.array([pixel**2, pixel**2, pixel, pixel, pixel, 1e-3])
-    low, high = np.array([0, 0, 0, 0, -np.inf, -np.inf]), np.full(6, np.inf)
+    low, high = np.array([least, 0, 0, 0, -np.inf, -np.inf]), np.full(6, np.inf)
     fit = least_squares(problem.residual, start, bounds=(low, high), x_scale=scale, xtol=1e-10, max_nfev=200)
     if not fit.success or not np.all(np.isfinite(fit.x)):
         raise FitError(f"the lines of {structure.name} could not be fitted: {fit.message}")
@@ -53,6 +59,7 @@ def calibrate(axis: RadialAxis, pattern: Floats, variance: Floats, structure: St
     return Instrument(
         calibrant=structure.name,
         wavelength=axis.wavelength,
+        pixel=pixel,
         w=w,
         u=u,
         y=y,
@@ -73,9 +80,12 @@ class _Problem:
     two_theta: Floats  # of the lines in the model, radians
     measured: Floats  # of those strong enough to tell of the instrument
     background: Floats
+    response: Response
 
     @classmethod
-    def build(cls, axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure) -> _Problem:
+    def build(
+        cls, axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure, response: Response
+    ) -> _Problem:
         usable = np.isfinite(pattern) & np.isfinite(variance)
         positive = variance[usable & (variance > 0)]
         if positive.size == 0:
@@ -87,7 +97,7 @@ class _Problem:
         lines = _lines(axis, structure)
         strong = _strong(axis, clean, weight, lines, structure.name)
         background = bernstein_columns(axis, BACKGROUND_DEGREE)
-        return cls(axis.two_theta_edges, clean, weight, lines, strong, background)
+        return cls(axis.two_theta_edges, clean, weight, lines, strong, background, response)
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
@@ -122,15 +132,14 @@ class _Problem:
         w, u, y, x, zero, factor = parameters
         position = np.arctan((1 + factor) * np.tan(self.two_theta)) + np.deg2rad(zero)
         flat, tangent = np.cos(position) ** 2, np.tan(position / 2)
-        floor = 1e-3 * np.diff(self.edges).min()
-        sigma = np.maximum(np.deg2rad(np.sqrt(w * flat**2 + u * tangent**2)), floor)
+        sigma = np.deg2rad(np.sqrt(w * flat**2 + u * tangent**2))
         gamma = np.deg2rad(y * flat + x * tangent)
-        nodes, weights = gauss_legendre(float(np.diff(self.edges).max()), float((2.35 * sigma + gamma).min()))
+        shift, excess, box = self.response.shift, self.response.excess, np.deg2rad(self.response.pixel) * flat
         bins = self.pattern.size
         lines = np.empty((position.size, bins))
         spare = np.empty((3, bins))
         for k in range(position.size):
-            voigt_bins(self.edges, nodes, weights, position[k], sigma[k], gamma[k], lines[k], *spare)
+            voigt_bins(self.edges, shift, excess, box[k], position[k], sigma[k], gamma[k], lines[k], *spare)
         columns = np.concatenate([lines / lines.max(axis=1, keepdims=True), self.background])
         return np.asarray((columns * self.weight).T)
 

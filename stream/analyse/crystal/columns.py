@@ -47,7 +47,7 @@ def fill_profiles(
         by_shape, gamma = m.shape[p, 0] * beta, m.gamma[r] + m.shape[p, 1] * beta
         sigma = math.sqrt(m.sigma[r] ** 2 + by_shape**2)
         value, by_center, by_beta = profiles[0, r], profiles[1, r], profiles[2, r]
-        voigt_bins(m.edges, m.nodes, m.node_weights, 2 * theta, sigma, gamma, value, by_center, by_sigma, by_gamma)
+        voigt_bins(m.edges, m.shift, m.excess, m.box[r], 2 * theta, sigma, gamma, value, by_center, by_sigma, by_gamma)
         gaussian, lorentzian = m.shape[p, 0] * by_shape / sigma, m.shape[p, 1]
         for i in range(value.size):
             by_beta[i] = gaussian * by_sigma[i] + lorentzian * by_gamma[i]

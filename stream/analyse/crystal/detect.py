@@ -84,7 +84,7 @@ def roles(m: Model, scale: Floats, significance: Floats, mode: Ints, owner: Ints
     for p in range(scale.size):
         there = significance[p] >= DETECTED
         mode[p] = RESTRAINED if there else FIXED
-        if share[main] >= MAIN_SHARE:
-            mode[p] = FREE if p == main else FIXED
+        if p == main and share[p] >= MAIN_SHARE:
+            mode[p] = FREE
         owner[p] = p if p == main or (there and share[p] >= OWN_SHARE) else main
     return main

@@ -17,6 +17,7 @@ from stream.analyse.crystal.lattice import CELL_NAMES, volume_of
 from stream.analyse.crystal.maps import FitResult, PhaseMaps
 from stream.analyse.crystal.model import Crystal, Model, State, build
 from stream.analyse.crystal.reasons import Reason
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.start import find_start, first_state, fit_once, with_templates
 from stream.core.axis import RadialAxis
@@ -37,12 +38,13 @@ class PatternFit:
     instrument : without one strain and size are masked, the rest is fitted all the same.
     profile : shape of the sample's broadening; `fit` finds it on the mean pattern, once a phase.
     shape_factor : K of β cosθ = Kλ/D + 4ε sinθ.
+    response : what the bins see of 2θ; None: evenly filled ones, and the instrument's pixels.
     main : the phase whose cell is looked for within ±2 % in the mean pattern; None: the first crystalline one.
 
     Raises
     ------
     FitError
-        If `main` is none of the phases, or the instrument was calibrated at another wavelength.
+        If `main` is none of the phases, or the instrument was calibrated at another wavelength or geometry.
     """
 
     def __init__(
@@ -53,8 +55,10 @@ class PatternFit:
         profile: Profile = "lorentzian",
         shape_factor: float = 0.9,
         main: str | None = None,
+        response: Response | None = None,
     ) -> None:
         self.axis, self.instrument, self.profile, self.shape_factor = axis, instrument, profile, shape_factor
+        self.response = response or Response.even(axis, instrument.pixel if instrument else 0.0)
         self.crystals = [phase for phase in phases if isinstance(phase, Crystal)]
         self.humps = [phase for phase in phases if isinstance(phase, Hump)]
         names = [crystal.name for crystal in self.crystals]
@@ -63,6 +67,11 @@ class PatternFit:
         if instrument is not None and abs(instrument.wavelength / axis.wavelength - 1) > 0.02:
             raise FitError(
                 f"the instrument was calibrated at {instrument.wavelength} Å, and the scan is at {axis.wavelength} Å"
+            )
+        if instrument is not None and abs(instrument.pixel / self.response.pixel - 1) > 0.02:
+            raise FitError(
+                f"the instrument was calibrated with pixels of {instrument.pixel:.4f}°, and the scan's are "
+                f"{self.response.pixel:.4f}°: another geometry or integration.method"
             )
         self._main = names.index(main) if main else 0
 
@@ -124,7 +133,7 @@ class PatternFit:
 
     def _model(self, state: State, instrument: Instrument | None = None) -> Model:
         instrument = instrument or self.instrument
-        return build(self.axis, self.crystals, self.humps, instrument, state, self.shape_factor)
+        return build(self.axis, self.crystals, self.humps, instrument, self.response, state, self.shape_factor)
 
     def _systematic(self, mean: Floats, weight: Floats, state: State) -> Floats:
         """(phases,) error of strain from the instrument's own: the mean pattern refitted with it moved by 1σ."""

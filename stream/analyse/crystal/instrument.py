@@ -29,17 +29,18 @@ class AxisOfRecord(BaseModel):
 
 
 class Instrument(BaseModel):
-    """Voigt widths of the instrument along 2θ, bins not included.
+    """The instrument's widths along 2θ, bins not included: a Voigt convolved with a box, the pixel.
 
-    σ² = w cos⁴2θ + u tan²θ  and  γ = y cos²2θ + x tanθ  (σ: standard deviation, γ: half width at half maximum, in
-    degrees of 2θ). The first term of each is a length on a flat detector seen from the sample, as pixel footprint and
-    beam size are (Δ2θ = Δr cos²2θ / L); the second is a spread in wavelength (Δ2θ = 2 tanθ Δλ/λ). Two parameters each.
+    σ² = w cos⁴2θ + u tan²θ, γ = y cos²2θ + x tanθ and box = pixel cos²2θ  (σ: standard deviation, γ: half width at half
+    maximum, box: full width, in degrees of 2θ). cos²2θ goes with a length on a flat detector seen from the sample, as
+    pixel and beam size are (Δ2θ = Δr cos²2θ / L); tanθ with a spread in wavelength (Δ2θ = 2 tanθ Δλ/λ).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     calibrant: str
     wavelength: float = Field(gt=0, description="Å")
+    pixel: float = Field(gt=0, allow_inf_nan=False, description="degrees; known from the geometry")
     w: Width = Field(description="degrees²")
     u: Width = Field(description="degrees²")
     y: Width = Field(description="degrees")
@@ -63,6 +64,10 @@ class Instrument(BaseModel):
         flat, tangent = _terms(two_theta)
         sigma = np.sqrt(self.w * flat**2 + self.u * tangent**2)
         return np.deg2rad(sigma), np.deg2rad(self.y * flat + self.x * tangent)
+
+    def boxes(self, two_theta: npt.ArrayLike) -> Floats:
+        """The pixel's width in radians at 2θ in radians."""
+        return np.asarray(np.deg2rad(self.pixel) * _terms(two_theta)[0])
 
     def extrapolated(self, two_theta: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each 2θ (radians) lies outside the lines measured; the caller warns."""

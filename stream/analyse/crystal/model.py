@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.instrument import Instrument
-from stream.analyse.crystal.profile import gauss_legendre
+from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.smooth import Hump, bernstein_columns, hump_columns
 from stream.analyse.crystal.structure import Structure
 from stream.core.axis import RadialAxis
@@ -50,8 +50,8 @@ class Model(NamedTuple):
     """One row a phase, a reflection or a bin. Lengths along 2θ are radians."""
 
     edges: Floats  # (bins + 1,)
-    nodes: Floats
-    node_weights: Floats
+    shift: Floats  # (bins,) see `Response`
+    excess: Floats  # (bins,)
     smooth: Floats  # (humps + background terms, bins)
     first: Ints  # (phases + 1,) reflections of phase p: first[p]:first[p + 1]
     first_group: Ints  # (phases + 1,)
@@ -60,6 +60,7 @@ class Model(NamedTuple):
     intensity: Floats  # (reflections,)
     sigma: Floats  # (reflections,) the instrument's
     gamma: Floats  # (reflections,)
+    box: Floats  # (reflections,) the pixel's
     free: Ints  # (phases,) free metric parameters
     metric: Floats  # (phases, 6)
     unit: Floats  # (phases, 6) a metric parameter's natural size
@@ -77,12 +78,12 @@ class Model(NamedTuple):
     wavelength: float
 
 
-def widths(axis: RadialAxis, instrument: Instrument | None, two_theta: Floats) -> tuple[Floats, Floats]:
-    """The instrument's σ and γ; without one a quarter of a bin, and all breadth counts as the sample's."""
+def widths(axis: RadialAxis, instrument: Instrument | None, two_theta: Floats) -> tuple[Floats, Floats, Floats]:
+    """The instrument's σ, γ and box; without one a quarter of a bin, and all breadth counts as the sample's."""
     if instrument is None:
-        quarter = np.diff(axis.two_theta_edges).mean() / 4
-        return np.full_like(two_theta, quarter), np.zeros_like(two_theta)
-    return instrument.widths(two_theta)
+        quarter = np.full_like(two_theta, np.diff(axis.two_theta_edges).mean() / 4)
+        return quarter, np.zeros_like(two_theta), quarter
+    return *instrument.widths(two_theta), instrument.boxes(two_theta)
 
 
 def build(
@@ -90,6 +91,7 @@ def build(
     crystals: list[Crystal],
     humps: list[Hump],
     instrument: Instrument | None,
+    response: Response,
     state: State,
     shape_factor: float,
 ) -> Model:
@@ -100,7 +102,7 @@ def build(
     d_max = axis.wavelength / (2 * math.sin(max(low - margin, 1e-4) / 2))
     count = len(crystals)
     first, first_group = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
-    group, rows, intensity, sigma, gamma = [], [], [], [], []
+    group, rows, intensity, sigma, gamma, box = [], [], [], [], [], []
     unit, structure_metric = np.ones((count, 6)), np.zeros((count, 6))
     for p, crystal in enumerate(crystals):
         structure, lattice = crystal.structure, crystal.structure.lattice
@@ -111,9 +113,10 @@ def build(
         theta = np.arcsin(axis.wavelength / 2 * np.sqrt(row @ state.metric[p]))
         lorentz = 1 / (np.sin(theta) ** 2 * np.cos(theta))
         strength = lines.multiplicity * lines.f_squared * lorentz
-        s, g = widths(axis, instrument, 2 * theta)
+        s, g, b = widths(axis, instrument, 2 * theta)
         breadth = state.breadth[p] / np.cos(theta) + 4 * state.strain[p] * np.tan(theta)
-        fwhm = 2.355 * np.hypot(s, state.shape[p, 0] * breadth) + g + state.shape[p, 1] * breadth
+        spread = np.sqrt(s**2 + b**2 / 12 + (state.shape[p, 0] * breadth) ** 2)
+        fwhm = 2.355 * spread + g + state.shape[p, 1] * breadth
         members = _groups(2 * theta, strength, fwhm, low, high)
         structure_metric[p, :free] = lattice.parameters(structure.cell)
         unit[p, :free] = _natural(lattice.basis, structure_metric[p, :free])
@@ -124,25 +127,24 @@ def build(
         intensity.append(strength)
         sigma.append(s)
         gamma.append(g)
-    both = [np.concatenate([np.zeros(0), *parts]) for parts in (intensity, sigma, gamma)]
-    step = float(np.diff(axis.two_theta_edges).max())
-    narrowest = float((2.355 * both[1] + both[2]).min(initial=np.inf)) if instrument else 2 * step
-    nodes, weights = gauss_legendre(step, min(narrowest, 100 * step))
+        box.append(b)
+    each = [np.concatenate([np.zeros(0), *parts]) for parts in (intensity, sigma, gamma, box)]
     main, minor = 2 * MAIN_RANGE * unit, 2 * MINOR_RANGE * unit
     start = np.clip(state.metric, structure_metric - main, structure_metric + main)
     size_breadth = shape_factor * axis.wavelength / (10 * np.array(SIZE_RANGE[::-1]))
     return Model(
         edges=axis.two_theta_edges,
-        nodes=nodes,
-        node_weights=weights,
+        shift=response.shift,
+        excess=response.excess,
         smooth=np.concatenate([hump_columns(axis, humps), bernstein_columns(axis, BACKGROUND_DEGREE)]),
         first=first,
         first_group=first_group,
         group=np.concatenate([np.zeros(0, np.int64), *group]),
         rows=np.concatenate([np.zeros((0, 6)), *rows]),
-        intensity=both[0],
-        sigma=both[1],
-        gamma=both[2],
+        intensity=each[0],
+        sigma=each[1],
+        gamma=each[2],
+        box=each[3],
         free=np.array([len(crystal.structure.lattice.free) for crystal in crystals], dtype=np.int64),
         metric=start,
         unit=unit,

@@ -25,7 +25,9 @@ def ray_amounts(fit: PatternFit, start: State, usable: npt.NDArray[np.bool_]) ->
     usable
         (bins,) bins that are measured in every ray; the others weigh nothing.
     """
-    model = with_templates(build(fit.axis, fit.crystals, fit.humps, fit.instrument, start, fit.shape_factor))
+    model = with_templates(
+        build(fit.axis, fit.crystals, fit.humps, fit.instrument, fit.response, start, fit.shape_factor)
+    )
     middle = model.templates.shape[1] // 2
     columns = np.vstack([model.templates[:, middle], model.smooth])
     norms = np.linalg.norm(columns[:, usable], axis=1)

@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-TEXTURE = 0.15  # how far intensities may stray from the structure, relative, where no phase is the main one
+TEXTURE = 0.15  # how far intensities may stray from the structure, relative, in a phase that is not the main one
 STEPS = 40
 
 

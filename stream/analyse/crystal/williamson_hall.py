@@ -10,7 +10,8 @@ import numpy.typing as npt
 from scipy.optimize import least_squares, nnls
 
 from stream.analyse.crystal.instrument import Instrument
-from stream.analyse.crystal.profile import gauss_legendre, voigt_bins
+from stream.analyse.crystal.profile import voigt_bins
+from stream.analyse.crystal.response import Response
 from stream.core.axis import RadialAxis
 from stream.core.errors import FitError
 
@@ -43,6 +44,7 @@ def williamson_hall(
     lines: Floats,
     others: Floats,
     instrument: Instrument,
+    response: Response,
     shape: tuple[float, float] = LORENTZIAN,
     shape_factor: float = 0.9,
 ) -> WilliamsonHall:
@@ -67,7 +69,8 @@ def williamson_hall(
     peaks = []
     for position in lines:
         sigma, gamma = (float(width) for width in instrument.widths(position))
-        width = 2.355 * sigma + 2 * gamma
+        box = float(instrument.boxes(position))
+        width = 2.355 * np.hypot(sigma, box / np.sqrt(12)) + 2 * gamma
         rest = np.abs(np.concatenate([lines, others]) - position)
         gap = rest[rest > 1e-9].min(initial=np.inf)
         half = min(REACH * width, gap / 2)
@@ -77,7 +80,8 @@ def williamson_hall(
         window = slice(np.flatnonzero(near)[0], np.flatnonzero(near)[-1] + 1)
         edges = axis.two_theta_edges[window.start : window.stop + 1]
         weighted = np.where(usable, pattern, 0.0)[window] * root[window]
-        peaks.append(_peak(edges, weighted, root[window], position, sigma, gamma, shape))
+        seen = response.shift[window], response.excess[window]
+        peaks.append(_peak(edges, weighted, root[window], position, seen, (sigma, gamma, box), shape))
     found = np.array([peak for peak in peaks if peak is not None]).reshape(-1, 3)
     if len(found) < LEAST_REFLECTIONS:
         raise FitError(f"{len(found)} of {len(lines)} reflections can be used, and a line needs {LEAST_REFLECTIONS}")
@@ -103,20 +107,23 @@ def _peak(
     weighted: Floats,
     root: Floats,
     position: float,
-    sigma: float,
-    gamma: float,
+    seen: tuple[Floats, Floats],
+    widths: tuple[float, float, float],
     shape: tuple[float, float],
 ) -> tuple[float, float, float] | None:
-    """Position, β and its error (radians) of one peak on a linear background; None where it cannot be used."""
+    """Position, β and its error (radians) of one peak on a linear background; None where it cannot be used.
+
+    `seen` is the bins' shift and excess, `widths` the instrument's σ, γ and box.
+    """
     step = float(np.diff(edges).max())
-    nodes, weights = gauss_legendre(step, 2.355 * sigma + gamma)
+    sigma, gamma, box = widths
     ramp = np.linspace(-1, 1, root.size)
     profile, spare = np.empty(root.size), np.empty((3, root.size))
 
     def design(parameters: Floats) -> Floats:
         center, beta = position + parameters[0] * step, parameters[1] * step
         wide = np.hypot(sigma, shape[0] * beta)
-        voigt_bins(edges, nodes, weights, center, wide, gamma + shape[1] * beta, profile, *spare)
+        voigt_bins(edges, *seen, box, center, wide, gamma + shape[1] * beta, profile, *spare)
         return np.asarray((np.stack([profile, 1 + ramp, 1 - ramp]) * root).T)
 
     def residual(parameters: Floats) -> Floats:
