@@ -11,7 +11,7 @@ from stream.benchmark.frames import KINDS, Kind, frames
 from stream.benchmark.ingest import Load, ingest_rows
 from stream.benchmark.integrate import Bench
 from stream.benchmark.rounds import Row
-from stream.benchmark.sirt import Size, sirt_row
+from stream.benchmark.sirt import Size, sirt_rows
 from stream.benchmark.threads import Threads
 from stream.core.config import IntegrationConfig
 from stream.core.config.models import Method
@@ -117,4 +117,4 @@ def _ingest(name: str, recording: str, effort: Effort) -> list[Row]:
 
 
 def _sirt(name: str, threads: Threads, effort: Effort) -> list[Row]:
-    return [sirt_row(name, effort.sirt, threads.count, effort.rounds, effort.floor)]
+    return sirt_rows(name, effort.sirt, threads.count, effort.rounds, effort.floor)
