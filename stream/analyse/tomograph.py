@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
+from stream.analyse.agreement import weigh_agreement
 from stream.analyse.slices import BATCH, Indices, Voxels, WholeSlice, share_out
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
@@ -26,7 +27,6 @@ from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
 
-MOVED = 0.1  # steps: a smaller change of the axis does not restart the live reconstruction
 GROWN = 1.2  # times the rays of the last look: for the axis, the basis and the noise
 CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 SETS = 6  # of projections, in live volumes
@@ -76,6 +76,7 @@ class Tomograph:
     """(slice, y, x) weighted path through each voxel, µm; planned (y, x) is that of the whole scan."""
     planned: npt.NDArray[np.float64] = field(init=False)
     _complete: npt.NDArray[np.float64] = field(init=False)
+    _agreement: dict[str, Any] = field(default_factory=lambda: {"outliers": None, "alignment": None})
     _moments: Moments = field(init=False)
     _turns: list[Turn] = field(init=False)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "axis"))
@@ -111,6 +112,7 @@ class Tomograph:
             "parallax_sense": self._signed_distance and ("downstream" if self._signed_distance > 0 else "upstream"),
             "basis": {"rank": basis.rank, "structures": basis.structures, "left_out": basis.left_out,
                       "worst_bin": basis.worst},
+            **self._agreement,
         }  # fmt: skip
 
     def projector(self) -> Projector:
@@ -197,7 +199,8 @@ class Tomograph:
         if self.config.center == "auto":
             found = self._find_center(weights).result()
             self._turn_about(Center(found.center_um, found.source))
-        self._complete = weights
+        self._complete, self._agreement = weigh_agreement(self.sums, weights, self.store.grid, self.center.um)
+        weights = self._complete
         moments = Moments(self.store.axis.bins)
         for s, a in np.argwhere(weights.any(axis=2)):
             rays = (np.full(n := np.count_nonzero(weights[s, a]), s), np.full(n, a), np.flatnonzero(weights[s, a]))
@@ -211,7 +214,7 @@ class Tomograph:
         for angle, position in _some(weights > 0):
             part.add(angle, position, self.store.patterns[s, angle, position], weights[angle, position])
         part.measure_noise(self.store.monitors[s], self.store.norms, self._background())
-        self.columns[s] = part.sirt.column_sums()
+        self.columns[s] = part.sirt.projector.column_sums(self.weights()[s])  # measured, however little it counts
         if self.config.rank is None:
             trace = self._whole(part.sirt.projector, s, weights)
             part.set_gain(noise_gain(part.sirt.projector, weights, self.config.iterations))
@@ -277,7 +280,7 @@ class Tomograph:
             return
         if self._search is not None and self._search.done():
             found, self._search = self._search.result(), None
-            if abs(found.center_um - self.slices[0].sirt.projector.center_um) > MOVED * abs(self.store.grid.step):
+            if found.differs(self.slices[0].sirt.projector.center_um, self.store.grid.step):
                 log.info("axis.moved", center_um=found.center_um, source=found.source)
                 self._turn_about(Center(found.center_um, found.source))
                 projector = self.projector()

@@ -24,6 +24,8 @@ FROM_ANALYSE = (
     "residual",
     "residual_trace",
     "basis",
+    "outliers",
+    "alignment",
     "frames_used",
     "classes",
     "model",

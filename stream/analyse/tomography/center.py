@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import median_filter
 
 from stream.analyse.tomography.consistency import REACH, least_residual
+from stream.analyse.tomography.ends import RIM, background, empty_ends
 
 Reals = NDArray[np.float64]
 
@@ -25,8 +26,6 @@ _FILLED = 0.8  # share of a projection's rays needed for its centre of mass
 _FEWEST = 8  # projections, for three parameters and a scatter
 _FINEST = 100  # positions and
 _MOST = 60  # projections compared; finer ones are binned, more are passed over
-_RIM = 2  # rays at either end of a projection that tell whether it ends in empty ones
-_EMPTY = 0.02  # of a projection's usual peak
 _MOVES = 5
 _WORTH = 0.1  # steps: a smaller change of the axis is not worth a new reconstruction
 
@@ -71,7 +70,7 @@ def find_center(
     if usable.sum() < _FEWEST or covered < _SPAN_DEG:
         return grid
     filled = np.array([_interpolate(row) for row in rays[usable]])
-    net = filled - _background(filled)
+    net = filled - background(filled)
     mass = net.sum(axis=1)
     bright = mass > 0.5 * np.median(mass)
     if np.median(mass) <= 0 or bright.sum() < _FEWEST:
@@ -106,12 +105,6 @@ def _covered(angles: Reals, planned: Reals) -> float:
     return 180.0 - max(0.0, float(gaps.max()) - step)
 
 
-def _background(rays: Reals) -> float:
-    """Level of the emptiest positions: those beside the sample at most angles."""
-    profile = np.sort(np.median(rays, axis=0))
-    return float(profile[: max(2, profile.size // 20)].mean())
-
-
 def _sinusoid_constant(omega: Reals, values: Reals) -> tuple[float, float]:
     """Constant of a biweight fit of c + a cos ω + b sin ω, in which projections off it lose their weight; its error."""
     model = np.column_stack([np.ones_like(omega), np.cos(omega), np.sin(omega)])
@@ -132,9 +125,9 @@ def _cut_off(net: Reals, mass: Reals, positions: Reals) -> float:
 
     From the triangle between the level at an end and its slope there.
     """
-    level = np.stack([net[:, :_RIM].mean(axis=1), net[:, -_RIM:].mean(axis=1)])
-    inner = np.stack([net[:, _RIM : 2 * _RIM].mean(axis=1), net[:, -2 * _RIM : -_RIM].mean(axis=1)])
-    slope = np.maximum((inner - level) / _RIM, level / (positions.size / 4))
+    level = np.stack([net[:, :RIM].mean(axis=1), net[:, -RIM:].mean(axis=1)])
+    inner = np.stack([net[:, RIM : 2 * RIM].mean(axis=1), net[:, -2 * RIM : -RIM].mean(axis=1)])
+    slope = np.maximum((inner - level) / RIM, level / (positions.size / 4))
     beyond = np.where(level > 0, level**2 / (2 * np.where(level > 0, slope, 1)), 0)
     return float(np.mean(beyond.sum(axis=0) / mass) * np.ptp(positions) / 2)
 
@@ -146,21 +139,12 @@ def _most_consistent(rays: Reals, angles: Reals, positions: Reals, guess: float,
     kept = positions.size // bins * bins
     coarse = rays[few, :kept].reshape(few.size, -1, bins).mean(axis=2)
     places = positions[:kept].reshape(-1, bins).mean(axis=1)
-    noise = _noise(coarse)
-    ends = np.stack([coarse[:, :_RIM].mean(axis=1), coarse[:, -_RIM:].mean(axis=1)], axis=1)
-    empty = ends < max(3 * noise / np.sqrt(_RIM), _EMPTY * np.median(coarse.max(axis=1)))
     best = CenterEstimate(center_um=guess, source="data", error=error)
     start = guess
     for _ in range(_MOVES):
-        offset, error = least_residual(coarse, angles[few], places, start, empty)
+        offset, error = least_residual(coarse, angles[few], places, start, empty_ends(coarse))
         start += offset
         if abs(offset) < 0.8 * REACH * abs(places[1] - places[0]):
             found = CenterEstimate(center_um=start, source="data", error=error)
             return min(found, best, key=lambda estimate: estimate.error)
     return best
-
-
-def _noise(rays: Reals) -> float:
-    """Standard deviation of a ray, from the curvature of projections: of three neighbours it is noise, mostly."""
-    curvature = rays[:, 2:] - 2 * rays[:, 1:-1] + rays[:, :-2]
-    return float(1.4826 * np.median(np.abs(curvature)) / np.sqrt(6))

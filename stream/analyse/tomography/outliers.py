@@ -10,9 +10,12 @@ Each projection is compared with what the others predict for it:
   against what the curvature of the prediction explains: an edge that is a circle about the axis, such as a
   capillary's wall, leaves a residual at constant position too, and is told from a stripe by it.
 
-Distances are in scales that the data give (median absolute deviations), rays in groups of like steepness. Up to 4.5
-of them weigh 1, from 9 on 0, between by Tukey's biweight. Two rounds: what was suspect in the first does not take
-part in the prediction of the second, which decides.
+Distances are in scales that the data give: median absolute deviations, for rays what nine of ten of like steepness
+keep to (their residuals are of edges more than of noise, and have longer tails). Up to 4.5 of them nothing happens; at
+z > 4.5 a ray weighs (4.5/z)², and nothing below a hundredth: so a glitch has no say, and a stripe of a few per cent a
+third, for it still tells more than no rays at all (measured: the error against truth is least at weights of 0.2 to
+0.5 for 5 %).
+Two rounds: what was suspect in the first takes no part in the prediction of the second, which decides.
 """
 
 from __future__ import annotations
@@ -27,9 +30,11 @@ from stream.analyse.tomography.prediction import predict
 
 Reals = NDArray[np.float64]
 
-_SUSPECT, _CERTAIN = 4.5, 9.0  # scales
+_OUTLYING = 4.5  # scales
+_NOTHING = 0.01  # a smaller weight is none
 _FEWEST = 16  # projections, and positions, that tell what is usual
 _GROUPS = 16  # of rays, by steepness
+_MOST, _MOST_OF_NORMAL = 0.9, 1.645  # share of rays, and the standard deviations that hold as many if normal
 _AROUND = 5  # positions whose curvature may explain a residual
 
 
@@ -63,15 +68,15 @@ def find_outliers(
     full = known.any(axis=1)
     if full.sum() < _FEWEST or known.any(axis=0).sum() < _FEWEST or not np.nanmax(np.abs(rays)) > 0:
         return None
-    weights = known.astype(np.float64)
+    weights, angles = known.astype(np.float64), np.asarray(angles_deg, np.float64)
     for _ in range(2):
-        predicted = predict(rays, weights, angles_deg, positions_um, center_um)
-        ray, projection, position = _weigh(rays, predicted, np.asarray(angles_deg, np.float64))
-        weights = np.where(known, ray * projection[:, None] * position, 0.0)
-    single = (ray < 1) & (projection[:, None] == 1) & (position == 1) & known
+        predicted = predict(rays, weights == 1, angles, positions_um, center_um)
+        single, projection, position = _weigh(rays, predicted, angles)
+        weights = np.where(known, single * projection[:, None] * position, 0.0)
+    apart = (single < 1) & (projection[:, None] == 1) & (position == 1) & known
     return Outliers(
         weights=weights,
-        rays=int(single.sum()),
+        rays=int(apart.sum()),
         projections=np.flatnonzero(projection < 1).tolist(),
         positions=np.flatnonzero(position < 1).tolist(),
         predicted=predicted,
@@ -79,14 +84,17 @@ def find_outliers(
 
 
 def _weigh(rays: Reals, predicted: Reals, angles: Reals) -> tuple[Reals, Reals, Reals]:
-    """Weights of rays (angle, position), projections (angle,) and positions (position,)."""
+    """Weights of rays (angle, position), projections (angle,) and positions (position,), 1 where usual."""
     factors = _factors(rays, predicted)
-    projection = _weight(factors - 1, _scale(factors))
     scaled = predicted * factors[:, None]
     stripes = np.nan_to_num(_median(rays - scaled, axis=0))
-    position = _weight_of_stripes(stripes, np.median(predicted, axis=0))
-    beyond = _beyond(rays - stripes, scaled, angles)
-    return _weight(beyond, _usual(rays - stripes - scaled, predicted)), projection, position
+    excess = _from_neighbours(stripes)
+    usual = _usual(rays - stripes - scaled, predicted)
+    return (
+        _weight(_beyond(rays - stripes, scaled, angles), usual),
+        _weight(factors - 1, _scale(factors)),
+        _weight(excess, _scale_of_stripes(excess, np.median(predicted, axis=0))),
+    )
 
 
 def _factors(rays: Reals, predicted: Reals) -> Reals:
@@ -97,13 +105,12 @@ def _factors(rays: Reals, predicted: Reals) -> Reals:
     return np.where(np.isfinite(factors), factors, 1.0)
 
 
-def _weight_of_stripes(residual: Reals, profile: Reals) -> Reals:
-    """Weights (position,) from the median residual and the median prediction over all angles."""
-    excess = _from_neighbours(residual)
+def _scale_of_stripes(excess: Reals, profile: Reals) -> Reals:
+    """Usual excess (position,) over the neighbours, and what the edges in the median prediction explain of it."""
     edges = maximum_filter(np.abs(_from_neighbours(profile)), _AROUND)
     sharpest = np.argsort(edges)[-(edges.size // 4) :]
     share = 1.4826 * np.median(np.abs(excess[sharpest]) / np.maximum(edges[sharpest], 1e-300))
-    return _weight(excess, np.hypot(_scale(excess), share * edges))
+    return np.hypot(_scale(excess), share * edges)
 
 
 def _from_neighbours(values: Reals) -> Reals:
@@ -127,7 +134,7 @@ def _usual(residual: Reals, predicted: Reals) -> Reals:
     steepness = np.abs(slope) + np.abs(np.gradient(slope, axis=1))
     scale = np.empty(residual.size)
     for group in np.array_split(np.argsort(steepness, axis=None, kind="stable"), _GROUPS):
-        scale[group] = 1.4826 * np.nan_to_num(np.median(_finite(np.abs(residual.ravel()[group]))))
+        scale[group] = np.quantile(_finite(np.abs(residual.ravel()[group])), _MOST) / _MOST_OF_NORMAL
     return np.maximum(scale, np.median(scale)).reshape(residual.shape)
 
 
@@ -140,7 +147,7 @@ def _median(values: Reals, axis: int) -> Reals:
     """Median along an axis, NaN where nothing is known."""
     known = np.isfinite(values).any(axis=axis, keepdims=True)
     middle = np.nanmedian(np.where(known, values, 0), axis=axis)
-    return np.where(known.squeeze(axis), middle, np.nan)
+    return np.where(np.isfinite(values).any(axis=axis), middle, np.nan)
 
 
 def _scale(values: Reals) -> float:
@@ -148,7 +155,8 @@ def _scale(values: Reals) -> float:
 
 
 def _weight(distance: Reals, scale: Reals | float) -> Reals:
-    """Biweight between _SUSPECT and _CERTAIN scales; where there is no scale to speak of, 1."""
-    size = np.abs(distance) / np.where(np.asarray(scale) > 0, scale, np.inf)
-    excess = np.clip((size - _SUSPECT) / (_CERTAIN - _SUSPECT), 0, 1)
-    return np.asarray((1 - excess**2) ** 2)
+    """1 within the usual, falling beyond it; where there is no scale to speak of, 1."""
+    size, usual = np.abs(distance), _OUTLYING * np.asarray(scale)
+    outlying = (size > usual) & (usual > 0)
+    weight = np.where(outlying, usual / np.where(outlying, size, 1), 1.0) ** 2
+    return np.where(weight < _NOTHING, 0.0, weight)
