@@ -67,6 +67,9 @@ def find_alignment(
     if usable.sum() < _FEWEST:
         return None
     known = np.where(weighed > 0, np.asarray(sinogram, np.float64), 0.0)
+    weighed = weighed / np.maximum(
+        weighed.max(axis=1, keepdims=True), 1e-300
+    )  # displaced, it may weigh less as a whole
     rays: Reals = (weighed * known + (1 - weighed) * np.asarray(predicted))[usable]
     weighed, angles, time = weighed[usable], angles[usable], np.asarray(visit, np.float64)[usable]
     shift: Reals = np.zeros(angles.size)
