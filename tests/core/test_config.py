@@ -228,6 +228,21 @@ REFUSED = [
     ),
     # what this version does not do yet is refused, not done otherwise
     ("scan: {mode: raster}", "scan: ", "mode is 'raster', which has one angle, but angles has"),
+    (
+        "{scan: {mode: raster, angles: null}, reconstruction: {parallax: true}}",
+        "reconstruction.parallax is true",
+        "nothing is reconstructed",
+    ),
+    (
+        "reconstruction: {parallax: true, channels: 'basis:8'}",
+        "reconstruction.parallax is true",
+        "channels full, not 'basis:8'",
+    ),
+    (
+        "{detector: {transmission: diode}, integration: {background: empty.xy}}",
+        "integration.background.transmission is None",
+        "'diode': the frame without sample and those with it need the same readings",
+    ),
     ("scan: {index: bluesky}", "scan.index is 'bluesky'", "not available"),
     ("scan: {series: slice, order: [angle, slice, position]}", "scan: series is 'slice'", "slowest axis"),
     ("monitors: [{endpoint: 'tcp://a:1'}]", "monitors.0.format", "is missing"),

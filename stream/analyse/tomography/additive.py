@@ -22,7 +22,6 @@ class Adds(Enum):
 
     INTENSITY = "intensity of a pattern, or any linear function of it"
     DEPTH = "optical depth, -ln(I/I0)"
-    NOISE = "noise of a quantity that adds"
 
 
 @dataclass(frozen=True, slots=True)
