@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 
 from stream.benchmark.decode import decode_row
+from stream.benchmark.fit import fit_row
 from stream.benchmark.frames import KINDS, Kind, frames
 from stream.benchmark.ingest import Load, ingest_rows
 from stream.benchmark.integrate import Bench
@@ -93,6 +94,7 @@ def cases(effort: Effort, threads: Threads) -> Iterator[Case]:
     for recording in effort.recording:
         name = f"ingest-{effort.streamed}-{recording}"
         yield Case(name, partial(_ingest, name, recording, effort))
+    yield Case("fit-voxel", partial(_fit, "fit-voxel", threads, effort))
     name = f"sirt-{effort.sirt.count}x{effort.sirt.count}"
     yield Case(name, partial(_sirt, name, threads, effort))
 
@@ -118,3 +120,7 @@ def _ingest(name: str, recording: str, effort: Effort) -> list[Row]:
 
 def _sirt(name: str, threads: Threads, effort: Effort) -> list[Row]:
     return sirt_rows(name, effort.sirt, threads.count, effort.rounds, effort.floor)
+
+
+def _fit(name: str, threads: Threads, effort: Effort) -> list[Row]:
+    return [fit_row(name, threads.count, effort.rounds, effort.floor)]
