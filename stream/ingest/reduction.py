@@ -51,6 +51,7 @@ class Reduction:
     preview: Preview
     _integrate: Integrate = field(init=False)
     _waiting: deque[Job] = field(default_factory=deque)
+    _busy: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "integrate"))
 
@@ -134,14 +135,17 @@ class Reduction:
             results = [error] * len(jobs)
         for job, result in zip(jobs, results, strict=True):
             self._finish(job, result)
+        with self._lock:
+            self._busy -= 1
 
     def _take(self) -> list[Job]:
-        """The oldest frames, all of one series: as many as leave each thread its share, and TOGETHER at most."""
+        """The oldest frames, all of one series: as many as leave each idle thread its share, and TOGETHER at most."""
         taken: list[Job] = []
         with self._lock:
-            share = min(TOGETHER, -(-len(self._waiting) // THREADS))
+            share = min(TOGETHER, -(-len(self._waiting) // (THREADS - self._busy)))
             while len(taken) < share and (not taken or self._waiting[0].integrate is taken[0].integrate):
                 taken.append(self._waiting.popleft())
+            self._busy += bool(taken)
         return taken
 
     def _finish(self, job: Job, result: Pattern | Exception) -> None:

@@ -7,9 +7,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.ingest.reduction import THREADS, TOGETHER, Frame
+from stream.ingest.reduction import THREADS, Frame
 
-WORKED_ON = 2 * TOGETHER * THREADS  # messages with their pixels: while threads have some, as many wait
+WORKED_ON = 6 * THREADS  # messages with their pixels
 WAITING = 4096  # frames that are done but for their readings
 
 
