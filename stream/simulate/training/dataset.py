@@ -12,7 +12,7 @@ from stream.analyse.classify.manifest import CLASSES
 from stream.analyse.classify.preprocess import Q_GRID, features, scale_of
 from stream.simulate.training.foreign import add_foreign
 from stream.simulate.training.samples import draw_sample
-from stream.simulate.training.slices import draw_beam, reconstructed_voxels
+from stream.simulate.training.slices import draw_beam, reconstructed_slices
 
 UNFAMILIAR = len(CLASSES)  # the label of foreign patterns
 STAGES = 2  # reconstructions of a scan: the complete one, and one of a part of it
@@ -54,15 +54,17 @@ def phantom_voxels(number: int, seed: int, largest: int) -> list[Part]:
     rng = np.random.default_rng([seed, number])
     sample = draw_sample(rng, largest)
     parts = []
-    for stage, voxels in enumerate(reconstructed_voxels(rng, sample, draw_beam(rng, sample.count), STAGES)):
-        chosen = rng.random(len(voxels.labels)) < FOREIGN
-        scale = scale_of(voxels.values)
+    for stage, whole in enumerate(reconstructed_slices(rng, sample, draw_beam(rng, sample.count), STAGES)):
+        inside = whole.labels >= 0
+        found, known = whole.values[inside], whole.labels[inside]
+        chosen = rng.random(len(known)) < FOREIGN
+        scale = scale_of(found)
         kinds = int(rng.integers(1, FOREIGN_KINDS + 1))
-        foreign = add_foreign(rng, voxels.values[chosen], scale.level, Q_GRID.centers, kinds)
-        values = np.concatenate([voxels.values, foreign])
+        foreign = add_foreign(rng, found[chosen], scale.level, Q_GRID.centers, kinds)
+        values = np.concatenate([found, foreign])
         if stage > 0 and rng.random() < 0.5:  # what is foreign may also be what is brightest in the slice
             scale = scale_of(values)
-        labels = np.concatenate([voxels.labels, np.full(len(foreign), UNFAMILIAR, np.int8)])
+        labels = np.concatenate([known, np.full(len(foreign), UNFAMILIAR, np.int8)])
         size = len(labels)
         phantom, complete = np.full(size, number, np.int32), np.full(size, stage == 0)
         parts.append((features(values, scale), labels, phantom, complete))
