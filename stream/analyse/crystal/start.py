@@ -22,6 +22,7 @@ from stream.analyse.crystal.voxel import BREADTH, CELL_FREE, OK, REASON, STRAIN,
 Floats = npt.NDArray[np.float64]
 Builder = Callable[[State], Model]
 
+SHAPE_ROUNDS = 4
 FIRST_STRAIN, FIRST_SIZE = 5e-4, 100.0  # nm
 
 
@@ -90,10 +91,13 @@ def find_start(y: Floats, weight: Floats, state: State, main: int, make: Builder
     state = _search(y, weight, state, main, make(state))
     for _ in range(2):
         state = _adopt(state, fit_once(y, weight, with_templates(make(state)))[0])
-    if fit_shape:
+    for _ in range(SHAPE_ROUNDS if fit_shape else 0):  # overlapping phases: the shape of one depends on the other's
+        before = state.shape
         for p in range(len(state.strain)):
             state = _fit_shape(y, weight, state, p, make)
         state = _adopt(state, fit_once(y, weight, with_templates(make(state)))[0])
+        if np.allclose(state.shape, before, atol=0.003):
+            break
     return state
 
 
@@ -110,7 +114,7 @@ def _fit_shape(y: Floats, weight: Floats, state: State, p: int, make: Builder) -
     def cost(share: float) -> float:
         return fit_once(y, weight, with_templates(make(_shaped(state, p, share))))[1]
 
-    best = minimize_scalar(cost, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.01})
+    best = minimize_scalar(cost, bounds=(0.0, 1.0), method="bounded", options={"xatol": 0.002})
     return _shaped(state, p, float(best.x))
 
 
