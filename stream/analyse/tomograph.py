@@ -30,8 +30,8 @@ from stream.core.config import ReconstructionConfig
 GROWN = 1.2  # times the rays of the last look: for the axis, the basis and the noise
 CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 SETS = 6  # of projections, in live volumes
-PASSES = 0.5  # over all sets for each of the final iterations that the rays ask for
-LEAST = 0.25  # of a pass: less waits for more rays
+PASSES = 0.25  # over all sets for each of the final iterations that the rays ask for
+LEAST = 0.1  # of a pass: less waits for more rays
 RENEWED = 4096  # rays that an update brings into the newest basis
 SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
 

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from helpers.chain import results, tiny_site
+from helpers.chain import assert_identical, results, tiny_site
 
 from stream.analyse.pipeline import Pipeline
 from stream.analyse.process import Follower
@@ -345,3 +345,18 @@ def test_an_update_begins_as_a_line_is_complete(tmp_path: Path) -> None:
     scan.add(range(6, 12))
     follower.turn()
     assert follower.revision == first + 1
+
+
+def test_a_final_result_in_a_basis_does_not_depend_on_the_order_of_frames(tmp_path: Path) -> None:
+    found = []
+    for name, order in (("forward", np.arange(36)), ("shuffled", np.random.default_rng(0).permutation(36))):
+        scan = Scan(tmp_path / name, {"reconstruction": {"iterations": 15, "update_every": 0.1, "channels": "basis:8"}})
+        follower = scan.follower()
+        for some in np.array_split(order, 3):
+            for n in some:
+                scan.add([int(n)], counts=100.0 + 10 * int(n), monitor=1.0 + 0.01 * int(n))
+            follower.turn()
+        assert scan.end(follower).metadata["basis"]["rank"] >= 8
+        found.append(results(scan.directory.path))
+    assert np.isfinite(found[0]["volume"]).any()
+    assert_identical(*found)
