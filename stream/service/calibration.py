@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stream.analyse.crystal.calibrate import calibrate
+from stream.analyse.crystal.drawing import draw
 from stream.analyse.crystal.instrument import save_instrument
 from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
@@ -42,11 +43,14 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     intensity = np.where(reached, pattern.sums / norms, np.nan)
     variance = np.where(reached, pattern.variances / norms**2, np.nan)
     response = Response.of(geometry, config.integration, mask, ~valid_pixels(frame))
-    instrument = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
+    found = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
+    instrument, drawing = found.instrument, output.with_suffix(".svg")
     save_instrument(instrument, output)
+    drawing.write_text(draw(integrate.axis, intensity, variance, found), encoding="utf-8")
     sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
     low, high = instrument.valid
     return (
         f"{output}: σ {sigma[0]:.4f}° to {sigma[1]:.4f}°, γ {gamma[0]:.4f}° to {gamma[1]:.4f}° "
-        f"from {standard} lines between 2θ = {low:.2f}° and {high:.2f}°"
+        f"from {standard} lines between 2θ = {low:.2f}° and {high:.2f}°; "
+        f"reduced χ² {found.quality:.2f}, drawn in {drawing}"
     )

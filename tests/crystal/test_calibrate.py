@@ -1,6 +1,7 @@
 """The instrument profile from synthetic and recorded line standards."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def standard(fine: int = 16, shift: float = 0.0) -> np.ndarray:
 
 def test_widths_are_recovered() -> None:
     pattern = standard(shift=0.004)
-    found = calibrate(AXIS, pattern, pattern, load_structure("lab6"), SEEN)
+    found = calibrate(AXIS, pattern, pattern, load_structure("lab6"), SEEN).instrument
     truth = found.model_copy(update={"w": W, "u": U, "y": Y, "x": X})
     angles = np.deg2rad([6.0, 12.0, 20.0, 30.0])
     for ours, true in zip(found.widths(angles), truth.widths(angles), strict=True):
@@ -53,7 +54,7 @@ def test_errors_cover_poisson_noise() -> None:
     pulls = []
     for _ in range(6):
         counts = rng.poisson(clean).astype(float)
-        found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"), SEEN)
+        found = calibrate(AXIS, counts, np.maximum(counts, 1), load_structure("lab6"), SEEN).instrument
         errors = np.sqrt(np.diag(found.covariance))
         pulls.append((np.array([found.w, found.u, found.y, found.x]) - [W, U, Y, X]) / errors)
     assert 0.5 < np.std(pulls) < 1.6
@@ -64,6 +65,8 @@ def test_recorded_standard(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "scan"
     write_instrument(load_config(folder / "config.yaml"), folder / "lab6.edf", "LaB6", tmp_path / "i.yaml")
     found = load_instrument(tmp_path / "i.yaml")
+    drawn = ElementTree.parse(tmp_path / "i.svg").getroot()
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}polyline")) == 9
     assert found.pixel == pytest.approx(0.93 * np.rad2deg(75e-6 / 0.1), rel=0.02)
     sigma, gamma = found.widths(np.deg2rad([10.0, 20.0]))
     assert np.all(np.rad2deg(sigma) < 0.0124)

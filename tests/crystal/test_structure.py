@@ -43,6 +43,26 @@ def test_intensity_ratios(name: str, wavelength: float, d_of_line: list[float], 
     assert 100 * found / found[0] == pytest.approx(ratios, abs=0.6)
 
 
+def test_ceo2_against_another_program() -> None:
+    """2θ at 0.4 Å, multiplicity and |F|² by Dans_Diffraction 3.4.0 (D. Porter, Diamond) from the same CIF file."""
+    theirs = {
+        (1, 1, 1): (8, 7.34044925, 37329.41654),
+        (2, 0, 0): (6, 8.4779573, 19505.43285),
+        (2, 2, 0): (12, 12.00063123, 39974.76264),
+        (3, 1, 1): (24, 14.08169385, 23114.71034),
+        (2, 2, 2): (8, 14.7112373, 14252.77720),
+        (4, 0, 0): (6, 17.00276995, 26098.75997),
+        (3, 3, 1): (24, 18.54122387, 16820.68943),
+        (4, 2, 0): (24, 19.02731194, 11264.82125),
+        (4, 2, 2): (24, 20.86279416, 19201.84958),
+    }
+    lines = load_structure("ceo2").reflections(1.1)
+    found = np.column_stack([lines.multiplicity, np.rad2deg(lines.two_theta(0.4)), lines.f_squared])
+    np.testing.assert_allclose(found, list(theirs.values()), rtol=3e-7)
+    ours = [tuple(sorted(map(int, np.abs(hkl)), reverse=True)) for hkl in lines.hkl]
+    assert ours == list(theirs)
+
+
 def test_sets_that_share_a_d_stay_apart_with_their_own_multiplicity() -> None:
     lines = load_structure("lnmo-spinel").reflections(1.5, 1.6)
     pair = np.isclose(lines.d, 8.172 / np.sqrt(27))

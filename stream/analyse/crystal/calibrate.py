@@ -24,9 +24,19 @@ LEAST_SIGNIFICANCE = 10.0  # counts above background, in standard deviations
 MARGIN = 0.02  # radians, some ten line widths
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """An instrument, and the fit that it comes from."""
+
+    instrument: Instrument
+    curve: Floats  # (bins,) the fitted pattern
+    lines: Floats  # 2θ (degrees) of the lines that carry the fit
+    quality: float  # reduced chi square
+
+
 def calibrate(
     axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure, response: Response
-) -> Instrument:
+) -> Calibration:
     """Fit the widths of `Instrument` to the pattern of a line standard.
 
     Lines are Voigt profiles behind pixels and bins of known width, their intensities free; the background is smooth;
@@ -56,7 +66,7 @@ def calibrate(
     covariance = np.linalg.pinv(problem.projected_normal(fit.x))[:4, :4] * max(1.0, quality)
     w, u, y, x = map(float, fit.x[:4])
     measured = np.rad2deg(problem.measured)
-    return Instrument(
+    instrument = Instrument(
         calibrant=structure.name,
         wavelength=axis.wavelength,
         pixel=pixel,
@@ -68,6 +78,7 @@ def calibrate(
         valid=(float(measured.min()), float(measured.max())),
         axis=AxisOfRecord(unit=axis.unit, low=axis.low, high=axis.high, bins=axis.bins),
     )
+    return Calibration(instrument, problem.curve(fit.x), measured, float(quality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,12 @@ class _Problem:
         design = self._design(parameters)
         coefficients, _ = nnls(design, self.pattern * self.weight)
         return np.asarray(design @ coefficients - self.pattern * self.weight)
+
+    def curve(self, parameters: Floats) -> Floats:
+        """(bins,) the fitted pattern; NaN where nothing was measured."""
+        design = self._design(parameters)
+        coefficients, _ = nnls(design, self.pattern * self.weight)
+        return np.asarray(np.where(self.used, design @ coefficients / np.where(self.used, self.weight, 1), np.nan))
 
     def projected_normal(self, parameters: Floats) -> Floats:
         """JᵀJ of the six parameters with the linear ones marginalised, by central differences."""
