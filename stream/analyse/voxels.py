@@ -65,6 +65,7 @@ class VoxelReader:
     start: State | None = None
     """Where the latest fits started."""
     _live: dict[int, Live] = field(default_factory=dict)
+    _told_of_range: bool = False
 
     @classmethod
     def from_config(cls, config: Config, axis: RadialAxis) -> Self:
@@ -215,7 +216,13 @@ class VoxelReader:
     def _fitted(self, voxels: Voxels, chosen: Indices, start: State) -> FitResult:
         assert self.fit is not None
         parts = [self.fit.fit(voxels.patterns(some), voxels.variances(some), start) for some in batches(chosen)]
-        return joined(parts).without_traces()
+        result = joined(parts)
+        if result.extrapolated and not self._told_of_range:
+            self._told_of_range = True
+            assert self.fit.instrument is not None
+            low, high = self.fit.instrument.valid
+            log.warning("instrument.extrapolated", measured_from=low, measured_to=high)
+        return result.without_traces()
 
     def _units(self) -> dict[str, str]:
         units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1"}

@@ -1,0 +1,60 @@
+"""What the bins see of 2θ, against the pixels themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.chain import write_poni
+
+from stream.analyse.crystal.response import Response
+from stream.core.config import IntegrationConfig
+from stream.ingest.integrate import CpuIntegrator, Geometry, load_geometry
+
+BINS, PIXEL, DISTANCE = 150, 300e-6, 0.1
+
+
+@pytest.fixture(scope="module")
+def geometry(tmp_path_factory: pytest.TempPathFactory) -> Geometry:
+    path: Path = tmp_path_factory.mktemp("response") / "detector.poni"
+    write_poni(path, (128, 128), PIXEL, DISTANCE, rot1=0.0, rot2=0.0)
+    return load_geometry(path)
+
+
+@pytest.mark.parametrize("unit", ["2th_deg", "q_A^-1"])
+def test_mean_and_variance_of_each_bin(geometry: Geometry, unit: str) -> None:
+    plain = IntegrationConfig(bins=BINS, unit=unit, solid_angle=False, polarization=None)  # type: ignore[arg-type]
+    mask = np.zeros(geometry.shape, dtype=bool)
+    found = Response.of(geometry, plain, mask)
+    axis = CpuIntegrator.create(geometry, plain, mask).axis
+    two_theta = geometry.positions("2th_deg").ravel()
+    edges = axis.two_theta_edges
+    bins = np.clip(np.searchsorted(edges, two_theta, side="right") - 1, 0, BINS - 1)
+    count = np.bincount(bins, minlength=BINS)
+    full = count > 20
+    mean = np.bincount(bins, two_theta, BINS) / np.maximum(count, 1)
+    variance = np.bincount(bins, (two_theta - mean[bins]) ** 2, BINS) / np.maximum(count, 1)
+    flat = np.cos(axis.two_theta) ** 2
+    step = np.diff(edges)
+    assert np.abs(found.shift - (mean - axis.two_theta))[full].max() < 0.01 * step.mean()
+    # a pixel's own variance does not depend on where it lies on a ring
+    pixel = (PIXEL / DISTANCE * flat) ** 2 / 12
+    usual = step**2 / 12 + np.deg2rad(found.pixel) ** 2 * flat**2 / 12 + np.deg2rad(np.deg2rad(found.rest)) * flat**2
+    expected = variance + pixel - usual
+    assert np.abs(found.excess - expected)[full].max() < 0.02 * usual.mean()
+
+
+def test_a_pixel_is_a_box_and_a_gaussian_of_its_variance(geometry: Geometry) -> None:
+    found = Response.of(geometry, IntegrationConfig(bins=BINS), np.zeros(geometry.shape, dtype=bool))
+    pixel = np.rad2deg(PIXEL / DISTANCE)
+    assert found.pixel**2 / 12 + found.rest == pytest.approx(pixel**2 / 12, rel=0.01)
+    assert 0.84 < found.pixel / pixel < 0.94  # a quarter ring to its corner: 45° alone is 0.84, all azimuths 0.93
+
+
+def test_split_pixels_are_wider(geometry: Geometry) -> None:
+    mask = np.zeros(geometry.shape, dtype=bool)
+    found = {m: Response.of(geometry, IntegrationConfig(bins=BINS, method=m), mask) for m in ("no", "bbox", "full")}  # type: ignore[arg-type]
+    assert found["full"].pixel == pytest.approx(2**0.25 * found["no"].pixel, rel=1e-3)
+    assert found["bbox"].pixel > found["full"].pixel
+    whole = found["full"].pixel ** 2 / 12 + found["full"].rest
+    inner = slice(10, BINS - 30)
+    assert np.abs(np.median(found["full"].excess[inner])) < 0.05 * np.deg2rad(np.deg2rad(whole))
