@@ -14,8 +14,7 @@ from stream.benchmark.integrate import Bench
 from stream.benchmark.rounds import Row
 from stream.benchmark.sirt import Size, sirt_rows
 from stream.benchmark.threads import Threads
-from stream.core.config import IntegrationConfig
-from stream.core.config.models import Method
+from stream.core.config import IntegrationConfig, Method
 from stream.core.errors import UsageError
 
 METHODS: tuple[Method, ...] = ("no", "bbox", "full")

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from stream.core.config.models import MonitorStream
+from stream.core.config import MonitorStream
 from stream.core.config.scan import AxisName
 from stream.core.errors import MessageError, Reject
 from stream.core.messages import Armed, MonitorEvent, Readings

@@ -10,8 +10,7 @@ from typing import NamedTuple, Protocol
 
 import zmq
 
-from stream.core.config import DetectorConfig
-from stream.core.config.models import MonitorStream
+from stream.core.config import DetectorConfig, MonitorStream
 from stream.core.errors import UnavailableError
 from stream.core.messages import Parts
 from stream.ingest.recorded import RecordedMessage, read_recording

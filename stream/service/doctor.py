@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from stream.core.config.models import DashboardConfig
+from stream.core.config import DashboardConfig
 from stream.core.errors import BraggstreamError
 
 JOURNAL = 1_200_000_000

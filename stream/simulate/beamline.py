@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 import zmq
 
-from stream.core.config.models import MonitorStream
+from stream.core.config import MonitorStream
 from stream.simulate.arming import Arm, Message, SeriesPlan, make_arms, make_messages
 from stream.simulate.damage import cut_short, flip_bits
 from stream.simulate.deliveries import deliveries

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.core.config import Config, load_config
-from stream.core.config.models import MonitorStream
+from stream.core.config import Config, MonitorStream, load_config
 from stream.core.errors import UsageError
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate.geometry import load_geometry

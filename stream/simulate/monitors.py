@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.core.config.models import Column, MonitorStream
+from stream.core.config import Column, MonitorStream
 from stream.core.scan import AXES
 from stream.simulate.arming import Arm, Message
 from stream.simulate.scan import VirtualScan

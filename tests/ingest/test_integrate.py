@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from pyFAI.detectors import detector_factory
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.core.config import IntegrationConfig
-from stream.core.config.models import Background
+from stream.core.config import Background, IntegrationConfig
 from stream.core.errors import ConfigError, MessageError, Reject
 from stream.ingest.integrate import CpuIntegrator, Geometry, load_background, load_geometry, load_mask
 from stream.ingest.integrate.whole import WholePixels

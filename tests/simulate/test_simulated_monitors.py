@@ -11,7 +11,7 @@ import zmq
 from helpers.recordings import read_messages
 from receiving import ANY_PORT, Receiver, events, make_scan
 
-from stream.core.config.models import MonitorStream
+from stream.core.config import MonitorStream
 from stream.core.errors import UnavailableError
 from stream.core.messages import Armed, Disarmed, Image
 from stream.core.wire.maxiv import decode_monitor

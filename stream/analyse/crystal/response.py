@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.axis import RadialAxis
-from stream.core.config.models import IntegrationConfig, Method
+from stream.core.config import IntegrationConfig, Method
 from stream.ingest.integrate import CpuIntegrator
 from stream.ingest.integrate.geometry import Geometry, Mask
 

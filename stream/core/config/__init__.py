@@ -1,28 +1,24 @@
 """The config of a run: what the user wrote, checked, with every default filled in."""
 
+from stream.core.config.detector import Column, DetectorConfig, MonitorStream
+from stream.core.config.integration import Background, Filter, IntegrationConfig, Method
 from stream.core.config.load import load_config, parse_config, read_resolved, write_resolved
-from stream.core.config.models import (
-    AmorphousPhase,
-    Config,
-    CrystallinePhase,
-    DashboardConfig,
-    DetectorConfig,
-    IntegrationConfig,
-    Phase,
-    PublishConfig,
-    ReconstructionConfig,
-    Region,
-    StrainConfig,
-)
+from stream.core.config.models import Config, DashboardConfig, PublishConfig, ReconstructionConfig, StrainConfig
+from stream.core.config.phases import AmorphousPhase, CrystallinePhase, Phase, Region
 from stream.core.config.scan import ScanConfig
 
 __all__ = [
     "AmorphousPhase",
+    "Background",
+    "Column",
     "Config",
     "CrystallinePhase",
     "DashboardConfig",
     "DetectorConfig",
+    "Filter",
     "IntegrationConfig",
+    "Method",
+    "MonitorStream",
     "Phase",
     "PublishConfig",
     "ReconstructionConfig",

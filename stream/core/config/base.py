@@ -1,4 +1,4 @@
-"""What every section shares: unknown keys refused, names that are safe as Tiled keys and file names."""
+"""What every section shares: unknown keys refused, names that are safe as Tiled keys and file names, ranges."""
 
 from __future__ import annotations
 
@@ -21,7 +21,14 @@ def _safe_name(name: str) -> str:
     return name
 
 
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if not value[1] > value[0]:
+        raise ValueError("must be [low, high] with low < high")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_safe_name)]
+Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
 
 
 def only(*available: object) -> AfterValidator:

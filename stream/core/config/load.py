@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from stream.core.config.models import KINDS, Config
+from stream.core.config.models import Config
+from stream.core.config.phases import KINDS
 from stream.core.errors import ConfigError
 from stream.core.files import replace_file
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.config.models import Background
+from stream.core.config import Background
 from stream.core.errors import ConfigError
 from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.geometry import Floats

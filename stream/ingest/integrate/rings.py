@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.core.axis import RadialAxis
-from stream.core.config.models import Filter
+from stream.core.config import Filter
 from stream.core.messages import Pattern
 from stream.ingest.integrate.batch import Blobs
 from stream.ingest.integrate.filters import clip_sigma, sort_by_ring, trim

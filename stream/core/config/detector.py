@@ -1,0 +1,84 @@
+"""Sections `detector` and `monitors`: what arrives, and from where."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from stream.core.config.base import Section
+from stream.core.config.scan import AxisName
+
+
+def _address(value: str) -> str:
+    tcp = re.fullmatch(r"tcp://.+:(\d+)", value)
+    if not (1 <= int(tcp[1]) <= 65535 if tcp else re.fullmatch(r"(ipc|inproc)://.+", value)):
+        raise ValueError("must be tcp://host:port, ipc://path or inproc://name")
+    return value
+
+
+Endpoint = Annotated[str, AfterValidator(_address)]
+
+
+class DetectorConfig(Section):
+    """Where the frames come from and how they are read."""
+
+    endpoint: Endpoint
+    geometry: Path
+    format: Literal["auto", "dectris-1", "dectris-2", "stins", "array-1"] = "auto"
+    socket: Literal["pull", "sub"] = "pull"
+    bind: bool = False
+    first_frame: int | None = 0
+    mask: Path | None = None
+    monitor: str | None = None
+    transmission: str | None = None
+    channel: str | None = None
+    idle_timeout: float = Field(default=30.0, gt=0)
+    queue_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+
+    @field_validator("first_frame")
+    @classmethod
+    def _first_seen(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value is None and info.data.get("format") != "array-1":
+            raise ValueError("null, the first frame seen, needs format: array-1")
+        return value
+
+
+class Column(Section):
+    """A column of an encoder stream; scale · reading + offset is in the units of the grid."""
+
+    column: str
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @field_validator("scale")
+    @classmethod
+    def _scales(cls, scale: float) -> float:
+        if scale == 0:
+            raise ValueError("must not be 0")
+        return scale
+
+
+class MonitorStream(Section):
+    """A stream of readings beside the frames, joined to them by frame number.
+
+    key is the reading that is the incident intensity, null where it has none; axes says which columns tell where a
+    frame lies (scan.index: pcap), by default those called slice, angle and position.
+    """
+
+    endpoint: Endpoint
+    format: Literal["maxiv-albaem", "maxiv-pcap"]
+    key: str | None = None
+    socket: Literal["sub", "pull"] = "sub"
+    bind: bool = False
+    first_frame: int = 0
+    axes: dict[AxisName, Column] = Field(default={})
+
+    @field_validator("axes", mode="before")
+    @classmethod
+    def _plain_name(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {axis: {"column": column} if isinstance(column, str) else column for axis, column in value.items()}
