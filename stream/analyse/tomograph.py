@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal
@@ -14,11 +13,11 @@ import numpy.typing as npt
 import structlog
 
 from stream.analyse.agreement import weigh_agreement
+from stream.analyse.axis_search import AxisSearch
 from stream.analyse.slices import BATCH, Indices, Voxels, WholeSlice, share_out
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
-from stream.analyse.tomography.center import CenterEstimate, find_center
 from stream.analyse.tomography.displaced import DisplacedProjector, facing, reconstruct_displaced
 from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
@@ -27,19 +26,13 @@ from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
 
-GROWN = 1.2  # times the rays of the last look: for the axis, the basis and the noise
+GROWN = 1.2  # times the rays that basis and noise are of, before they are made anew
 CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 SETS = 6  # of projections, in live volumes
 PASSES = 0.25  # over all sets for each of the final iterations that the rays ask for
 LEAST = 0.1  # of a pass: less waits for more rays
 RENEWED = 4096  # rays that an update brings into the newest basis
 SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
-
-
-def _portions(iterations: int) -> list[int]:
-    whole, rest = divmod(iterations, CONSTRAINED)
-    return [CONSTRAINED] * whole + ([rest] if rest else [])
-
 
 log = structlog.get_logger()
 Floats = npt.NDArray[np.float32]
@@ -79,9 +72,7 @@ class Tomograph:
     _agreement: dict[str, Any] = field(default_factory=lambda: {"outliers": None, "alignment": None})
     _moments: Moments = field(init=False)
     _turns: list[Turn] = field(init=False)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "axis"))
-    _search: Future[CenterEstimate] | None = None
-    _looked: int = 0
+    _axis: AxisSearch = field(init=False)
     _signed_distance: float | None = None
     """As `facing` found it, negative where depth counts upstream; None before the first final slice."""
     _based: int = 0
@@ -90,6 +81,7 @@ class Tomograph:
     def __post_init__(self) -> None:
         """Begin with the axis of the config, or with the grid's middle."""
         slices, _, count = self.store.grid.shape
+        self._axis = AxisSearch(self.store.grid, self.sums)
         self._moments = Moments(self.store.axis.bins)
         self.basis = find_basis(self._moments, RANK)
         self.given = np.zeros(self.store.grid.shape)
@@ -127,7 +119,7 @@ class Tomograph:
         """Take up new rays and iterate for about `seconds`; the slices that changed, those with most to do first."""
         deadline = time.monotonic() + seconds
         weights = self.weights()
-        self._look_for_axis(weights)
+        self._follow_axis(weights)
         changed = weights != self.given
         self._learn(weights)
         for s in np.flatnonzero(changed.any(axis=(1, 2))):
@@ -197,7 +189,7 @@ class Tomograph:
         weights = self.weights()
         self._signed_distance = None
         if self.config.center == "auto":
-            found = self._find_center(weights).result()
+            found = self._axis.find(weights)
             self._turn_about(Center(found.center_um, found.source))
         self._complete, self._agreement = weigh_agreement(self.sums, weights, self.store.grid, self.center.um)
         weights = self._complete
@@ -268,29 +260,18 @@ class Tomograph:
         given = self.store.background
         return np.zeros(self.store.axis.bins, "f4") if given is None else np.asarray(given, dtype=np.float32)
 
-    def _find_center(self, weights: npt.NDArray[np.float64]) -> Future[CenterEstimate]:
-        """Look for the axis in the slice with most rays, in a thread of its own: it takes longer than an update."""
-        s = int(weights.sum(axis=(1, 2)).argmax())
-        grid = self.store.grid
-        return self._pool.submit(find_center, self.sums[s].copy(), weights[s].copy(), grid.angles, grid.positions)
-
-    def _look_for_axis(self, weights: npt.NDArray[np.float64]) -> None:
-        """Take the axis that a search found, and begin another one where the rays have grown."""
-        if self.config.center != "auto":
+    def _follow_axis(self, weights: npt.NDArray[np.float64]) -> None:
+        """Take the axis that a search found; live volumes begin again where it moved."""
+        found = self._axis.follow(weights) if self.config.center == "auto" else None
+        if found is None:
             return
-        if self._search is not None and self._search.done():
-            found, self._search = self._search.result(), None
-            if found.differs(self.slices[0].sirt.projector.center_um, self.store.grid.step):
-                log.info("axis.moved", center_um=found.center_um, source=found.source)
-                self._turn_about(Center(found.center_um, found.source))
-                projector = self.projector()
-                for part in self.slices:
-                    part.restart(projector)
-            self.center = Center(self.center.um, found.source)
-        rays = int(np.count_nonzero(weights))
-        if self._search is None and rays >= GROWN * self._looked and rays != self._looked:
-            self._looked = rays
-            self._search = self._find_center(weights)
+        if found.differs(self.slices[0].sirt.projector.center_um, self.store.grid.step):
+            log.info("axis.moved", center_um=found.center_um, source=found.source)
+            self._turn_about(Center(found.center_um, found.source))
+            projector = self.projector()
+            for part in self.slices:
+                part.restart(projector)
+        self.center = Center(self.center.um, found.source)
 
     def _turn_about(self, center: Center) -> None:
         self.center = center
@@ -302,6 +283,11 @@ def _some(rays: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, ...]]:
     """Indices of the rays that are marked, BATCH after each other."""
     found = np.nonzero(rays)
     return (tuple(axis[k : k + BATCH] for axis in found) for k in range(0, len(found[0]), BATCH))
+
+
+def _portions(iterations: int) -> list[int]:
+    whole, rest = divmod(iterations, CONSTRAINED)
+    return [CONSTRAINED] * whole + ([rest] if rest else [])
 
 
 def show(volume: Floats, inside: npt.NDArray[np.bool_], voxels: Indices, patterns: Floats) -> None:
