@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import structlog
-from helpers.cuda_shim import ShimCard, compile_shim
+from helpers.cuda_shim import ShimCard
 
 from stream.cli import main
 from stream.core.errors import StoreError, UnavailableError
@@ -29,11 +29,6 @@ def cpu() -> CpuIntegrator:
 @pytest.fixture(scope="module")
 def trials(cpu: CpuIntegrator) -> list[Trial]:
     return list(make_trials(cpu))
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_shim(tmp_path_factory.mktemp("shim"))
 
 
 def test_a_card_that_is_right(cpu: CpuIntegrator, trials: list[Trial], program: Path) -> None:
