@@ -93,7 +93,7 @@ def test_what_is_not_in_order_is_named(
 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("stream.service.warm.warm", lambda: 3.0)
-    monkeypatch.setattr("stream.analyse.classify.model.load_classifier", broken)
+    monkeypatch.setattr("stream.analyse.classify.choose.load_classifier", broken)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(1, 1, 1_000_000))
     monkeypatch.setattr(doctor, "requires", lambda _: ["numpy>=2.0", "no-such-package>=1"])
     monkeypatch.setattr(doctor.resource, "getrlimit", lambda _: (64, 64))
