@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 pytest.importorskip("onnx", reason="the extra `train` is not installed: no model can be made")
+
+from sklearn.neural_network import MLPClassifier
 
 from stream.analyse.classify.check import check_folder
 from stream.analyse.classify.manifest import read_manifest
@@ -16,7 +20,7 @@ from stream.simulate.training import families
 from stream.simulate.training.dataset import Example, clean_example, make_examples, simulate
 from stream.simulate.training.export import write_models
 from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.layers import Layer
+from stream.simulate.training.layers import Layer, standard
 from stream.simulate.training.network import gradients, new_layers
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
@@ -97,6 +101,23 @@ def test_gradients_are_those_of_the_loss(examples: list[Example]) -> None:
         below = loss()
         array[place] = value
         assert gradient[place] == pytest.approx((above - below) / (2 * step), rel=1e-3)
+
+
+def test_the_perceptron_is_scikit_learn_s(examples: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its layers hold the standardisation, too, and see no neighbours."""
+    made: list[MLPClassifier] = []
+
+    def keep(*shape: Any, **options: Any) -> MLPClassifier:
+        made.append(MLPClassifier(*shape, **options))
+        return made[-1]
+
+    monkeypatch.setattr(families, "MLPClassifier", keep)
+    monkeypatch.setattr(families, "LEARNT", 4_000)
+    model = families.fit_mlp(examples, RECIPE.seed)
+    inputs, _ = families.sample_inputs(examples, RECIPE.seed, 4_000)
+    expected = made[0].predict_proba(inputs @ standard(inputs).kernel[0, 0])
+    assert {layer.side for layer in model.layers} == {1}
+    np.testing.assert_allclose(softmax(model.vectors(inputs[None])[0], axis=1), expected, atol=1e-4)
 
 
 def test_a_preset_s_labels_are_its_contents() -> None:

@@ -13,10 +13,10 @@ from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 from stream.simulate.training.score import COARSE, Judged
 
 KINDS = {
-    "cnn": "convolutional network, ReLU: amounts and principal components, two layers of 3 × 3 neighbours",
-    "mlp": "multilayer perceptron, 64 and 32 units, ReLU: discriminants of 5 × 5 voxels, the voxel's own numbers",
-    "svm": "support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
-    "knn": "nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
+    "cnn": "Convolutional network, ReLU: amounts and principal components, two layers of 3 × 3 neighbours",
+    "mlp": "Multilayer perceptron, 64 and 32 units, ReLU: all of the voxel's own pattern, no neighbours",
+    "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
+    "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
 }
 TEXT = """\
 # {name}
@@ -83,7 +83,7 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, own: in
     text = TEXT.format(
         **entry.model_dump(include={"name", "opset", "sha256", "q_low", "q_high", "q_bins"}),
         classes=", ".join(f"`{name}`" for name in entry.classes),
-        kind=KINDS[entry.family].capitalize(),
+        kind=KINDS[entry.family],
         size=(path.parent / entry.file).stat().st_size / 1024,
         command=recipe.command,
         smallest=int(tested.side.min()),

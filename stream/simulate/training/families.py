@@ -1,7 +1,8 @@
 """The four families: what each learns from examples, over the same inputs.
 
-All see a voxel with its neighbours: the reconstruction blurs a voxel over them, so that what they hold tells what it
-holds. The convolutional network learns itself how to look at them, the others are given a linear projection.
+All but one see a voxel with its neighbours: the reconstruction blurs a voxel over them, so that what they hold tells
+what it holds. The convolutional network learns itself how to look at them, two are given a linear projection. The
+perceptron sees a voxel by itself, but all of its pattern: its errors are others than theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
+from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
 from stream.analyse.classify.preprocess import EXTRA
@@ -30,7 +32,11 @@ OUTPUTS = UNFAMILIAR + 1
 HELD = EXTRA - 3  # features that tell amounts: before the two ends and the last
 COMPONENTS = 12  # principal ones, of a voxel's own features
 SIDE = 5  # voxels a side of the neighbourhood
-EPOCHS = 12
+EPOCHS = 12  # of the convolutional network
+HIDDEN = (64, 32)  # units of the perceptron
+DECAY = 0.3  # L2 of its weights: less of it, and more passes, learn the phantoms by heart
+PASSES, BATCH = 4, 512
+LEARNT = 300_000  # voxels that it learns from, at most
 SEEN = 100_000  # voxels that projections are made from
 SUPPORT = 12_000  # voxels that the support vector machine learns from: its time grows with their square
 PENALTY = 3.0  # C
@@ -39,20 +45,26 @@ PROTOTYPES, NEAREST = 3_000, 15
 
 def fit_cnn(examples: Sequence[Example], seed: int) -> Model:
     """Amounts and principal components, then two layers of 3 × 3 neighbours."""
-    first = reduction(sample_inputs(examples, seed), seed)
-    return fit_network([first], [(3, 48), (3, 32), (1, OUTPUTS)], examples, seed)
+    first = reduction(sample_inputs(examples, seed, SEEN // 2)[0], seed)
+    layers = new_layers(np.random.default_rng(seed), len(first.bias), [(3, 48), (3, 32), (1, OUTPUTS)])
+    train(layers, [first], examples, seed, EPOCHS)
+    return Model([first, *layers])
 
 
 def fit_mlp(examples: Sequence[Example], seed: int) -> Model:
-    """64 and 32 hidden units, over discriminants of the neighbourhood and the voxel's own numbers."""
-    return fit_network(projection(examples, seed, own=True), [(1, 64), (1, 32), (1, OUTPUTS)], examples, seed)
-
-
-def fit_network(fixed: list[Layer], shape: Sequence[tuple[int, int]], examples: Sequence[Example], seed: int) -> Model:
-    """New layers of (side, outputs) after the fixed ones."""
-    layers = new_layers(np.random.default_rng(seed), len(fixed[-1].bias), shape)
-    train(layers, fixed, examples, seed, EPOCHS)
-    return Model([*fixed, *layers])
+    """Hidden units over all features of the voxel alone, standardised; strong weight decay, few passes."""
+    inputs, labels = sample_inputs(examples, seed, LEARNT)
+    first = standard(inputs)
+    inputs = inputs @ first.kernel[0, 0]
+    network = MLPClassifier(HIDDEN, alpha=DECAY, batch_size=BATCH, random_state=seed)
+    for _ in range(PASSES):
+        network.partial_fit(inputs, labels, classes=np.arange(OUTPUTS))
+    last = len(HIDDEN)
+    layers = [
+        Layer(kernel[None, None].astype(np.float32), bias.astype(np.float32), relu=number < last)
+        for number, (kernel, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True))
+    ]
+    return Model([joined(first, layers[0]), *layers[1:]])
 
 
 def fit_svm(examples: Sequence[Example], seed: int) -> Model:
@@ -102,7 +114,7 @@ def reduction(inputs: Floats, seed: int) -> Layer:
 
 def projection(examples: Sequence[Example], seed: int, *, own: bool) -> list[Layer]:
     """Reduction, then linear discriminants of the neighbourhood, and where `own` the voxel's numbers beside them."""
-    first = reduction(sample_inputs(examples, seed), seed)
+    first = reduction(sample_inputs(examples, seed, SEEN // 2)[0], seed)
     around, labels = sample(examples, SEEN // 2, seed, lambda e: patches(first(e.inputs), SIDE))
     found = LinearDiscriminantAnalysis().fit(around, labels)
     scalings = found.scalings_[:, : OUTPUTS - 1]
@@ -118,9 +130,9 @@ def projection(examples: Sequence[Example], seed: int, *, own: bool) -> list[Lay
     return [first, Layer(shaped, bias.astype(np.float32))]
 
 
-def sample_inputs(examples: Sequence[Example], seed: int) -> Floats:
-    """Features (n, features) of some voxels."""
-    return sample(examples, SEEN // 2, seed, lambda e: e.inputs.reshape(-1, e.inputs.shape[2]))[0]
+def sample_inputs(examples: Sequence[Example], seed: int, most: int) -> tuple[Floats, Labels]:
+    """Features (n, features) of some voxels, and their labels."""
+    return sample(examples, most, seed, lambda e: e.inputs.reshape(-1, e.inputs.shape[2]))
 
 
 def sample_vectors(examples: Sequence[Example], layers: list[Layer], seed: int, most: int) -> tuple[Floats, Labels]:
