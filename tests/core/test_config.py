@@ -244,6 +244,12 @@ REFUSED = [
         "integration.background.transmission is None",
         "'diode': the frame without sample and those with it need the same readings",
     ),
+    ("scan: {positions: {count: 2}}", "scan.positions.count is 2", "at least three"),
+    (
+        "{regions: [{name: far, range: [40, 41]}], integration: {range: [1, 20]}}",
+        "regions: 'far' is [40.0, 41.0]",
+        "outside integration.range [1.0, 20.0]",
+    ),
     ("scan: {index: bluesky}", "scan.index is 'bluesky'", "not available"),
     ("scan: {series: slice, order: [angle, slice, position]}", "scan: series is 'slice'", "slowest axis"),
     ("monitors: [{endpoint: 'tcp://a:1'}]", "monitors.0.format", "is missing"),

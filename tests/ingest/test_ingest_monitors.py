@@ -145,7 +145,7 @@ def test_the_recorded_electrometer(recordings: Path, tmp_path: Path) -> None:
 def test_two_incident_intensities_are_refused(tmp_path: Path) -> None:
     (tmp_path / "detector.poni").touch()
     raw = {
-        "scan": {"name": "x", "angles": {"start": 0, "step": 1, "count": 2}, "positions": {"count": 2}},
+        "scan": {"name": "x", "angles": {"start": 0, "step": 1, "count": 2}, "positions": {"count": 3}},
         "detector": {"endpoint": "tcp://a:1", "geometry": "detector.poni", "monitor": "i0"},
         "monitors": [STREAM],
     }

@@ -167,8 +167,8 @@ def test_the_first_frame_seen_of_each_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["slice", "line"])
 def test_v2_slices_by_number_and_unique_name(tmp_path: Path, kind: str) -> None:
-    slices = {"series": "slice", "slices": {"count": 3}, "angles": {"start": 0, "step": 60, "count": 2}}
-    scan = {**slices, "positions": {"count": 2}} if kind == "slice" else {"series": "line"}
+    slices = {"series": "slice", "slices": {"count": 3}, "angles": {"start": 0, "step": 60, "count": 1}}
+    scan = {**slices, "positions": {"count": 4}} if kind == "slice" else {"series": "line"}
     bench = Bench.open(tmp_path, scan=scan, recording={"frames": False})
     names = ["01H", "01J", "01K"]
     for n in random.Random(4).sample(range(3), 3):  # the order of the series is not that of the slices

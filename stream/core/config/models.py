@@ -127,6 +127,16 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _in_range(self) -> Config:
+        limits = self.integration.range
+        for region in self.regions:
+            if limits is not None and (region.range[1] < limits[0] or region.range[0] > limits[1]):
+                raise ValueError(
+                    f"regions: {region.name!r} is {list(region.range)}, outside integration.range {list(limits)}"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _strain_phase(self) -> Config:
         crystalline = [phase.name for phase in self.phases if isinstance(phase, CrystallinePhase)]
         if self.strain.phase is not None and self.strain.phase not in crystalline:
@@ -155,6 +165,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _reconstructs(self) -> Config:
+        if self.scan.mode == "tomography" and self.scan.positions.count < 3:
+            raise ValueError(f"scan.positions.count is {self.scan.positions.count}: tomography needs at least three")
         if self.scan.mode == "raster" and self.reconstruction.parallax:
             raise ValueError("reconstruction.parallax is true: scan.mode is 'raster', and nothing is reconstructed")
         if self.reconstruction.parallax and self.reconstruction.rank is not None:
