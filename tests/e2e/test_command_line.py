@@ -85,7 +85,7 @@ def test_calibrate_refuses(site: Site, options: tuple[str, ...], words: tuple[st
 
 
 def test_simulate_refuses(site: Site) -> None:
-    wrong = {"gold": "--preset", "tcp://127.0.0.1:9": "--fluorescence"}
+    wrong = {"gold": "--preset", "tcp://192.0.2.1:9": "--fluorescence"}  # no address of this machine
     tried = {value: site.command("simulate", "--config", site.path, name, value) for value, name in wrong.items()}
     for value, command in tried.items():
         assert command.wait() == 2, command.err
