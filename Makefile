@@ -34,8 +34,8 @@ fuzz: $(STAMPS)/dev ## FUZZ_MESSAGES (1000000) of seed FUZZ_SEED, damaged, into 
 	$(if $(filter atheris,$(FUZZ)),$(BIN)/uv pip install --quiet --python $(BIN)/python "atheris>=3")
 	$(BIN)/python tests/fuzz.py $(FUZZ)
 
-models: $(STAMPS)/dev ## train the shipped classifier again
-	$(BIN)/python -m stream.simulate.training models
+models: $(STAMPS)/dev ## train the shipped classifiers again
+	$(BIN)/braggstream train models
 
 clean: ## remove the virtual environment
 	rm -rf $(VENV) $(STAMPS)

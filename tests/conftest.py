@@ -22,3 +22,11 @@ def shared_data() -> Path:
 def recordings() -> Path:
     """The detector recordings: beside the repository, or the small copies in tests/data."""
     return SHARED if SHARED.is_dir() else HERE / "data"
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The CUDA kernels compiled for this machine's CPU, with the sanitizers on."""
+    from helpers.cuda_shim import compile_shim  # few tests need what it imports
+
+    return compile_shim(tmp_path_factory.mktemp("shim"))

@@ -102,3 +102,14 @@ def _pool() -> ThreadPoolExecutor:
 def batches(voxels: Indices) -> Iterator[Indices]:
     """At most BATCH voxels after each other; one empty batch where there are none."""
     return (voxels[k : k + BATCH] for k in range(0, max(len(voxels), 1), BATCH))
+
+
+def some_rays(rays: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, ...]]:
+    """Indices of the rays that are marked, BATCH after each other."""
+    found = np.nonzero(rays)
+    return (tuple(axis[k : k + BATCH] for axis in found) for k in range(0, len(found[0]), BATCH))
+
+
+def show(volume: Floats, inside: npt.NDArray[np.bool_], voxels: Indices, patterns: Floats) -> None:
+    """Write patterns (n, bin) of voxels, by number, into a volume (y, x, bin)."""
+    volume.reshape(-1, volume.shape[2])[np.flatnonzero(inside)[voxels]] = patterns

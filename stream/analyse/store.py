@@ -117,6 +117,11 @@ class PatternStore:
         lost = (self.measured & ~self.with_beam).ravel()[self.grid.visit]
         return [int(n) for n in np.flatnonzero(lost)]
 
+    @property
+    def taken_off(self) -> Floats:
+        """(bin,) the background that was subtracted, 0 where there is none."""
+        return np.zeros(self.axis.bins, "f4") if self.background is None else self.background.astype(np.float32)
+
     def variances(self, rays: tuple[npt.NDArray[np.intp], ...]) -> Floats:
         """Poisson variance (ray, bin) of the patterns at (slice, angle, position) indices.
 

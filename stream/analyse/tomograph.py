@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal
@@ -12,14 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from stream.analyse.agreement import weigh_agreement
 from stream.analyse.axis_search import AxisSearch
-from stream.analyse.slices import BATCH, Indices, Voxels, WholeSlice, share_out
+from stream.analyse.final import FinalSlices
+from stream.analyse.slices import Voxels, share_out, show, some_rays
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
-from stream.analyse.tomography.displaced import DisplacedProjector, facing, reconstruct_displaced
-from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
@@ -27,7 +24,6 @@ from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
 
 GROWN = 1.2  # times the rays that basis and noise are of, before they are made anew
-CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 SETS = 6  # of projections, in live volumes
 PASSES = 0.25  # over all sets for each of the final iterations that the rays ask for
 LEAST = 0.1  # of a pass: less waits for more rays
@@ -68,13 +64,10 @@ class Tomograph:
     columns: npt.NDArray[np.float64] = field(init=False)
     """(slice, y, x) weighted path through each voxel, µm; planned (y, x) is that of the whole scan."""
     planned: npt.NDArray[np.float64] = field(init=False)
-    _complete: npt.NDArray[np.float64] = field(init=False)
-    _agreement: dict[str, Any] = field(default_factory=lambda: {"outliers": None, "alignment": None})
     _moments: Moments = field(init=False)
     _turns: list[Turn] = field(init=False)
     _axis: AxisSearch = field(init=False)
-    _signed_distance: float | None = None
-    """As `facing` found it, negative where depth counts upstream; None before the first final slice."""
+    _final: FinalSlices | None = None
     _based: int = 0
     _noised: dict[int, int] = field(default_factory=dict)
 
@@ -101,10 +94,10 @@ class Tomograph:
             "center_um": self.center.um,
             "center_from": self.center.source,
             "iterations": self.config.iterations,
-            "parallax_sense": self._signed_distance and ("downstream" if self._signed_distance > 0 else "upstream"),
+            "parallax_sense": self._final and self._final.sense,
             "basis": {"rank": basis.rank, "structures": basis.structures, "left_out": basis.left_out,
                       "worst_bin": basis.worst},
-            **self._agreement,
+            **(self._final.agreement if self._final else {"outliers": None, "alignment": None}),
         }  # fmt: skip
 
     def projector(self) -> Projector:
@@ -124,7 +117,7 @@ class Tomograph:
         self._learn(weights)
         for s in np.flatnonzero(changed.any(axis=(1, 2))):
             self.slices[s].follow(self.basis)
-            for angle, position in _some(changed[s]):
+            for angle, position in some_rays(changed[s]):
                 patterns = self.store.patterns[s, angle, position]
                 self.slices[s].add(angle, position, patterns, weights[s, angle, position])
         self.given = weights
@@ -172,12 +165,12 @@ class Tomograph:
         rays = int(np.count_nonzero(self.given[s]))
         if rays >= GROWN * self._noised.get(s, 0):
             self._noised[s] = rays
-            self.slices[s].measure_noise(self.store.monitors[s], self.store.norms, self._background())
+            self.slices[s].measure_noise(self.store.monitors[s], self.store.norms, self.store.taken_off)
 
     def _learn(self, weights: npt.NDArray[np.float64]) -> None:
         """Add new rays to the moments, take back those that lost their beam, and renew the basis at times."""
         for sign, rays in ((1, (weights > 0) & (self.given == 0)), (-1, (weights == 0) & (self.given > 0))):
-            for part in _some(rays):
+            for part in some_rays(rays):
                 patterns, monitors = self.store.patterns[part], self.store.monitors[part]
                 self._moments.add(patterns, self.store.variances(part), monitors, sign)
         if self._moments.rays >= GROWN * self._based and self._moments.rays != self._based:
@@ -186,56 +179,18 @@ class Tomograph:
 
     def settle(self) -> None:
         """Take axis, basis and weights that the complete set gives, whatever the live ones were."""
-        weights = self.weights()
-        self._signed_distance = None
+        beam = self.weights()
         if self.config.center == "auto":
-            found = self._axis.find(weights)
+            found = self._axis.find(beam)
             self._turn_about(Center(found.center_um, found.source))
-        self._complete, self._agreement = weigh_agreement(self.sums, weights, self.store.grid, self.center.um)
-        weights = self._complete
-        moments = Moments(self.store.axis.bins)
-        for s, a in np.argwhere(weights.any(axis=2)):
-            rays = (np.full(n := np.count_nonzero(weights[s, a]), s), np.full(n, a), np.flatnonzero(weights[s, a]))
-            moments.add(self.store.patterns[rays], self.store.variances(rays), self.store.monitors[rays])
-        self.basis = find_basis(moments, self.config.rank or RANK)
+        self._final = FinalSlices.of(self.store, self.config, self.projector(), self.sums, beam, self.distance_um)
+        self.basis = self._final.basis
 
     def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
         """SIRT of one slice from zero on the complete, sorted set, after `settle`: its voxels, residual trace."""
-        part = SpectralSlice(self.projector(), self.basis)
-        weights = self._complete[s]
-        for angle, position in _some(weights > 0):
-            part.add(angle, position, self.store.patterns[s, angle, position], weights[angle, position])
-        part.measure_noise(self.store.monitors[s], self.store.norms, self._background())
-        self.columns[s] = part.sirt.projector.column_sums(self.weights()[s])  # measured, however little it counts
-        if self.config.rank is None:
-            trace = self._whole(part.sirt.projector, s, weights)
-            part.set_gain(noise_gain(part.sirt.projector, weights, self.config.iterations))
-            return WholeSlice(self.volume[s], part.inside, part.variances), trace
-        trace = np.concatenate([self._constrained(part, n) for n in _portions(self.config.iterations)])
-        self.volume[s] = np.nan
-        everywhere = np.arange(part.count)
-        share_out(lambda some: show(self.volume[s], part.inside, some, part.patterns(some)), everywhere)
-        return part, trace
-
-    def _constrained(self, part: SpectralSlice, iterations: int) -> npt.NDArray[np.float64]:
-        trace = part.iterate(iterations)
-        share_out(part.constrain, np.arange(part.count))
-        return trace
-
-    def _whole(self, projector: Projector, s: int, weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Every channel of a slice into the volume; the residual trace."""
-        patterns, iterations, out = self.store.patterns[s], self.config.iterations, self.volume[s]
-        if not self.config.parallax:
-            return reconstruct(projector, patterns, weights, iterations, out)[1]
-        if not weights.any():
-            out[:] = np.nan
-            return np.full(iterations, np.nan)
-        if self._signed_distance is None:
-            found = facing(projector, patterns, weights, self.store.axis, self.distance_um)
-            self._signed_distance = found.distance_um
-            log.info("parallax.sense", downstream=found.distance_um > 0)
-        displaced = DisplacedProjector(projector, self.store.axis, self._signed_distance)
-        return reconstruct_displaced(displaced, patterns, weights, iterations, out)
+        assert self._final is not None, "settle comes first"
+        self.columns[s] = self._final.projector.column_sums(self.weights()[s])  # measured, however little it counts
+        return self._final.slice(s, self.volume[s])
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
         """(slice, y, x) SIRT of another quantity that adds along the usable rays (slice, angle, position)."""
@@ -262,10 +217,6 @@ class Tomograph:
         known = [part.sirt.residual for part in self.slices if np.isfinite(part.sirt.residual)]
         return float(np.sqrt(np.mean(np.square(known)))) if known else None
 
-    def _background(self) -> Floats:
-        given = self.store.background
-        return np.zeros(self.store.axis.bins, "f4") if given is None else np.asarray(given, dtype=np.float32)
-
     def _follow_axis(self, weights: npt.NDArray[np.float64]) -> None:
         """Take the axis that a search found; live volumes begin again where it moved."""
         found = self._axis.follow(weights) if self.config.center == "auto" else None
@@ -283,19 +234,3 @@ class Tomograph:
         self.center = center
         projector = self.projector()
         self.planned = np.where(projector.support, projector.column_sums(np.ones(projector.rays)), np.nan)
-
-
-def _some(rays: npt.NDArray[np.bool_]) -> Iterator[tuple[Indices, ...]]:
-    """Indices of the rays that are marked, BATCH after each other."""
-    found = np.nonzero(rays)
-    return (tuple(axis[k : k + BATCH] for axis in found) for k in range(0, len(found[0]), BATCH))
-
-
-def _portions(iterations: int) -> list[int]:
-    whole, rest = divmod(iterations, CONSTRAINED)
-    return [CONSTRAINED] * whole + ([rest] if rest else [])
-
-
-def show(volume: Floats, inside: npt.NDArray[np.bool_], voxels: Indices, patterns: Floats) -> None:
-    """Write patterns (n, bin) of voxels, by number, into a volume (y, x, bin)."""
-    volume.reshape(-1, volume.shape[2])[np.flatnonzero(inside)[voxels]] = patterns

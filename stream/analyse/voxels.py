@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import structlog
 
-from stream.analyse.classify.model import Classifier, load_classifier
+from stream.analyse.classify.choose import AnyClassifier, load_classifier
+from stream.analyse.classify.model import REACH
 from stream.analyse.classify.preprocess import SliceScale
+from stream.analyse.clusters import Clusters
 from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.instrument import load_instrument
 from stream.analyse.crystal.maps import FitResult
@@ -60,10 +62,13 @@ class VoxelReader:
 
     axis: RadialAxis
     fit: PatternFit | None
-    classifier: Classifier | None
+    classifier: AnyClassifier | None
     strain_phase: str | None
     start: State | None = None
     """Where the latest fits started."""
+    clusters: Clusters = field(default_factory=Clusters)
+    """Of the slice that was looked at first."""
+    _clustered: int | None = None
     _live: dict[int, Live] = field(default_factory=dict)
     _told_of_range: bool = False
 
@@ -108,7 +113,7 @@ class VoxelReader:
         if not voxels.count:
             return planes
         fitted = budget if self.classifier is None or budget is None else budget * (1 - CLASSES)
-        planes = planes | self._classify(voxels, planes, live, (budget or 0.0) * CLASSES)
+        planes = planes | self._classify(s, voxels, planes, live, (budget or 0.0) * CLASSES)
         return planes | self._fit(voxels, planes, live, fitted or 0.0)
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
@@ -116,13 +121,16 @@ class VoxelReader:
         planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in self._fitted_units()}
         planes |= {mask_name(phase): np.full(shape, NOT_YET, dtype=np.int8) for phase in self.crystals}
         if self.classifier is not None:
-            planes["class_index"] = np.full(shape, -1, dtype=np.int8)
+            planes |= {name: np.full(shape, -1, dtype=np.int8) for name in ("class_index", "cluster_index")}
             planes["class_probability"] = np.full((len(self.classes), *shape), np.nan, dtype=np.float32)
         return planes
 
     def settle(self) -> None:
         """Forget what live updates found, so that the final result comes from the complete set alone."""
         self._live.clear()
+        self.clusters, self._clustered = Clusters(), None
+        if self.classifier is not None:
+            self.classifier.settle()
         self.start = None
 
     @property
@@ -144,10 +152,14 @@ class VoxelReader:
 
     def told(self) -> dict[str, Any]:
         """What the metadata say of model and units."""
-        model = None
-        if self.classifier is not None:
-            model = {"name": self.classifier.name, "sha256": self.classifier.sha256}
-        return {"classes": list(self.classes), "model": model, "units": self._units(), "mask_reasons": MASK_REASONS}
+        model = self.classifier.told if self.classifier else None
+        return {
+            "classes": list(self.classes),
+            "model": model,
+            "clusters": self.clusters.told(),
+            "units": self._units(),
+            "mask_reasons": MASK_REASONS,
+        }
 
     def description(self) -> Iterator[str]:
         """Lines on what will be read from a voxel."""
@@ -159,26 +171,46 @@ class VoxelReader:
             if self.fit.instrument is None:
                 yield "instrument: none, so strain and size stay masked (see braggstream calibrate)"
         if self.classifier is not None:
-            yield f"model: {self.classifier.name}, sha256 {self.classifier.sha256[:12]}"
+            yield f"model: {self.classifier.name}, sha256 {self.classifier.told['sha256'][:12]}"
 
-    def _classify(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
+    def _classify(self, s: int, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
         if self.classifier is None:
             return {}
         turn = Turn() if live is None else live.classes
-        chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
-        values = voxels.through(partial(self.classifier.values, axis=self.axis))
+        rows, columns = voxels.inside.shape
+        chosen = np.arange(rows) if live is None else turn.choose(rows, budget)
+        inside = voxels.through(partial(self.classifier.values, axis=self.axis))
+        values = np.full((rows, columns, inside.shape[1]), np.nan, np.float32)
+        values[voxels.inside] = inside
         scale = live.scale if live is not None and chosen[0] > 0 else None  # of when this round began
         if scale is None:
             scale = self.classifier.scale(values)
+            clusters = self._cluster(s, inside, scale, voxels.inside)
+        else:
+            clusters = planes["cluster_index"]
+        index, probability = planes["class_index"].copy(), planes["class_probability"].copy()
         with turn.timed(len(chosen)):
-            prediction = self.classifier.judge(values[chosen], scale)
+            for run in np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1):
+                first, last = int(run[0]), int(run[-1]) + 1
+                above = max(first - REACH, 0)  # a voxel is seen with its neighbours
+                prediction = self.classifier.judge(values[above : last + REACH], scale)
+                index[first:last] = prediction.index[first - above : last - above]
+                found = prediction.probability[first - above : last - above]
+                probability[:, first:last] = np.moveaxis(found, -1, 0)
         if live is not None:
             live.scale = scale
-        where = np.flatnonzero(voxels.inside)[chosen]
-        index, probability = planes["class_index"].copy(), planes["class_probability"].copy()
-        index.ravel()[where] = prediction.index
-        probability.reshape(len(self.classes), -1)[:, where] = prediction.probability.T
-        return {"class_index": index, "class_probability": probability}
+        return {"class_index": index, "class_probability": probability, "cluster_index": clusters}
+
+    def _cluster(
+        self, s: int, patterns: Floats, scale: SliceScale, inside: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.int8]:
+        """Clusters (y, x), found in the first slice that is read and followed in it."""
+        if self._clustered in {None, s}:
+            self.clusters.find(patterns, scale.level)
+            self._clustered = s
+        found = np.full(inside.shape, -1, np.int8)
+        found[inside] = self.clusters.index(patterns)
+        return found
 
     def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
         if self.fit is None:
@@ -225,7 +257,7 @@ class VoxelReader:
         return result.without_traces()
 
     def _units(self) -> dict[str, str]:
-        units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1"}
+        units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1", "cluster_index": "1"}
         return units | self._fitted_units()
 
     def _fitted_units(self) -> dict[str, str]:

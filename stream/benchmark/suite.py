@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from stream.benchmark.classify import classify_rows
 from stream.benchmark.decode import decode_row
 from stream.benchmark.fit import fit_row
 from stream.benchmark.frames import KINDS, Kind, frames
@@ -94,6 +95,7 @@ def cases(effort: Effort, threads: Threads) -> Iterator[Case]:
         name = f"ingest-{effort.streamed}-{recording}"
         yield Case(name, partial(_ingest, name, recording, effort))
     yield Case("fit-voxel", partial(_fit, "fit-voxel", threads, effort))
+    yield Case("classify", partial(classify_rows, "classify", effort.sirt.count, effort.rounds, effort.floor))
     name = f"sirt-{effort.sirt.count}x{effort.sirt.count}"
     yield Case(name, partial(_sirt, name, threads, effort))
 

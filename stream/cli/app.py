@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from stream.cli import backfill, benchmark, calibrate, demo, doctor, look, run, simulate
+from stream.cli import backfill, benchmark, calibrate, demo, doctor, look, models, run, simulate, train
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -29,8 +29,10 @@ for command in (
     look.status,
     doctor.doctor,
     benchmark.benchmark,
+    train.train,
 ):
     app.command()(command)
+app.add_typer(models.models)
 
 
 def main() -> int:

@@ -29,6 +29,7 @@ FROM_ANALYSE = (
     "frames_used",
     "classes",
     "model",
+    "clusters",
     "units",
     "strain",
     "mask_reasons",

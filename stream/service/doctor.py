@@ -74,8 +74,9 @@ def _kernels() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
+    from stream.analyse.classify.choose import load_classifier
     from stream.analyse.classify.manifest import read_manifest
-    from stream.analyse.classify.model import load_classifier, models_folder
+    from stream.analyse.classify.model import models_folder
 
     try:
         for entry in read_manifest(models_folder()).models:

@@ -7,7 +7,7 @@ import pytest
 from helpers import simulated_slice
 
 from stream.analyse.agreement import weigh_agreement
-from stream.core.config.models import ScanConfig
+from stream.core.config import ScanConfig
 from stream.core.scan import ScanGrid
 
 COUNT = 32

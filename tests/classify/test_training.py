@@ -1,4 +1,4 @@
-"""A model made from nothing, small: it loads, beats chance, and is what scikit-learn says it is."""
+"""Models made from nothing, small: they load, beat chance, and are what NumPy and scikit-learn say they are."""
 
 from __future__ import annotations
 
@@ -7,47 +7,96 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("skl2onnx", reason="the extra `train` is not installed: no model can be made")
+pytest.importorskip("onnx", reason="the extra `train` is not installed: no model can be made")
 
-from stream.analyse.classify.model import load_classifier
-from stream.simulate.training.dataset import UNFAMILIAR, make_dataset
-from stream.simulate.training.export import Recipe, write_model
-from stream.simulate.training.fit import Split, fit
+from stream.analyse.classify.check import check_folder
+from stream.analyse.classify.manifest import read_manifest
+from stream.analyse.classify.model import load_model
+from stream.simulate.training import families
+from stream.simulate.training.dataset import Example, clean_example, make_examples, simulate
+from stream.simulate.training.export import write_models
+from stream.simulate.training.foreign import UNFAMILIAR
+from stream.simulate.training.layers import Layer
+from stream.simulate.training.network import gradients, new_layers
+from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
+from stream.simulate.training.strangers import lines
+
+RECIPE = Recipe(seed=3, phantoms=9, largest=26, families=("svm", "knn", "mlp", "cnn"))
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("slices")
+
+
+@pytest.fixture(scope="module")
+def examples(kept: Path) -> list[Example]:
+    return make_examples(range(RECIPE.phantoms), RECIPE.seed, RECIPE.largest, kept)
 
 
 @pytest.mark.timeout(120)
-def test_a_tiny_training(tmp_path: Path) -> None:
-    split = Split(range(6), range(6, 8), range(8, 10))
-    data = make_dataset(range(10), seed=5, largest=24)
-    fitted = fit(data, split, seed=5)
-    write_model(tmp_path, Recipe("tiny", 5, 10, 24), fitted, data, split)
+def test_a_tiny_training(tmp_path: Path, examples: list[Example], kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"EPOCHS": 2, "SEEN": 20_000, "SUPPORT": 1_000, "PROTOTYPES": 400}.items():
+        monkeypatch.setattr(families, name, value)
+    fitted = list(fit_families(RECIPE, examples, kept=kept))
+    manifest = write_models(tmp_path, RECIPE, fitted, examples)
+    assert len(list(check_folder(tmp_path))) == 4
+    for each in fitted:
+        loaded = load_model(tmp_path, manifest.entry(each.family))
+        agreed = [(loaded.run(e.inputs), each.model.probability(e.inputs)) for e in examples[:8]]
+        for found, expected in agreed:
+            np.testing.assert_allclose(found, expected, atol=1e-4)
+        assert loaded.sha256 in (tmp_path / f"{each.family}.md").read_text()
+        unseen = each.validated[each.validated.familiar]
+        commonest = np.bincount(unseen.labels).max() / len(unseen.labels)
+        assert unseen.right(0.0).mean() > commonest + 0.05, each.family
+    assert read_manifest(tmp_path).default in RECIPE.families
 
-    loaded = load_classifier(str(tmp_path))
-    assert loaded.name == "tiny"
-    rows = data.inputs[:: max(1, len(data.labels) // 1000)]
-    np.testing.assert_allclose(loaded.run(rows), fitted.pipeline.predict_proba(rows), atol=1e-4)
 
-    test = data[np.isin(data.phantom, split.test) & (data.labels < UNFAMILIAR)]
-    commonest = np.bincount(test.labels).max() / len(test.labels)
-    right = loaded.run(test.inputs)[:, :UNFAMILIAR].argmax(axis=1) == test.labels
-    assert right.mean() > commonest + 0.1
-    assert loaded.sha256 in (tmp_path / "tiny.md").read_text()
-
-
-def test_a_dataset_depends_on_seed_and_number_alone() -> None:
-    both = make_dataset(range(2), seed=3, largest=20)
-    second = make_dataset(range(1, 2), seed=3, largest=20)
-    of_second = both[both.phantom == 1]
-    np.testing.assert_array_equal(of_second.inputs, second.inputs)
-    np.testing.assert_array_equal(of_second.labels, second.labels)
-    assert not np.array_equal(make_dataset(range(1, 2), seed=4, largest=20).labels, second.labels)
+def test_a_dataset_depends_on_seed_and_number_alone(examples: list[Example], kept: Path) -> None:
+    again = make_examples([1], RECIPE.seed, RECIPE.largest)
+    of_second = [example for example in examples if example.phantom == 1]
+    assert len(again) == len(of_second) == 4
+    for one, other in zip(again, of_second, strict=True):
+        np.testing.assert_array_equal(one.inputs, other.inputs)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    assert not np.array_equal(simulate(1, 4, RECIPE.largest)[0].labels, simulate(1, 3, RECIPE.largest, kept)[0].labels)
 
 
 def test_no_phantom_is_in_two_parts() -> None:
-    split = Split.of(30)
-    numbers = [*split.train, *split.calibrate, *split.test]
-    assert sorted(numbers) == list(range(30))
+    assert sorted(RECIPE.learnt + RECIPE.tested) == list(range(RECIPE.phantoms))
+
+
+def test_gradients_are_those_of_the_loss(examples: list[Example]) -> None:
+    """Against differences of the summed cross entropy."""
+    example = examples[0]
+    rows = np.s_[8:16, 8:16]
+    inputs, labels = example.inputs[rows][..., :5].astype(np.float64), example.labels[rows]
+    layers = [
+        Layer(layer.kernel.astype(np.float64), layer.bias.astype(np.float64) + 0.1, layer.relu)
+        for layer in new_layers(np.random.default_rng(1), 5, [(1, 4), (3, 3), (1, UNFAMILIAR + 1)])
+    ]
+
+    def loss() -> float:
+        image = inputs
+        for layer in layers:
+            image = layer(image)
+        scores = image[labels >= 0]
+        logarithm = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        return float(-logarithm[np.arange(len(scores)), labels[labels >= 0]].sum())
+
+    found = gradients(layers, inputs, labels)
+    arrays = [array for layer in layers for array in (layer.kernel, layer.bias)]
+    for array, gradient in zip(arrays, found, strict=True):
+        place = np.unravel_index(int(np.abs(gradient).argmax()), array.shape)
+        value, step = array[place], 1e-5
+        array[place] = value + step
+        above = loss()
+        array[place] = value - step
+        below = loss()
+        array[place] = value
+        assert gradient[place] == pytest.approx((above - below) / (2 * step), rel=1e-3)
 
 
 def test_a_preset_s_labels_are_its_contents() -> None:
@@ -59,3 +108,16 @@ def test_a_preset_s_labels_are_its_contents() -> None:
     for material, label in ((0, 0), (1, 1), (2, 2)):
         of = pure & (first[:, 0, :, 0] == material)
         assert (sample.labels[of] == label).all()
+
+
+def test_what_is_outside_has_no_features() -> None:
+    example = clean_example(simulate(0, 3, 24)[0])
+    assert not example.inputs[example.labels < 0].any()
+    assert (example.inputs[example.labels >= 0][:, -1] == 1).all()
+
+
+def test_lines_of_silicon() -> None:
+    """a = 5.431 Å, in the powder pattern 111 100 %, 220 55 %, 311 30 %: per angle, and so per d², less steep."""
+    places, areas = lines("silicon")
+    strong = np.unique(np.round(places[areas > 0.05 * areas.max()], 3))
+    np.testing.assert_allclose(strong[:3], 2 * np.pi / 5.431 * np.sqrt([3, 8, 11]), atol=2e-3)

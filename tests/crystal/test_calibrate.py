@@ -125,6 +125,13 @@ def test_wrong_instrument_names_the_key(tmp_path: Path, change: dict[str, object
         load_instrument(path)
 
 
+def test_an_instrument_of_an_older_version(tmp_path: Path) -> None:
+    path = tmp_path / "i.yaml"
+    path.write_text(yaml.safe_dump({name: value for name, value in good().items() if name != "pixel"}))
+    with pytest.raises(ConfigError, match="pixel: Field required; braggstream calibrate writes it anew"):
+        load_instrument(path)
+
+
 def test_missing_instrument(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"absent\.yaml"):
         load_instrument(tmp_path / "absent.yaml")

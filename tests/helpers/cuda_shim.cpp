@@ -1,5 +1,6 @@
-// Runs one kernel of kernels.cu on the CPU: name, grid, threads, shared bytes and arguments come on standard input,
-// the arrays among the arguments go back on standard output. Each array lies in memory of exactly its size.
+// Runs one kernel of kernels.cu or projector.cu on the CPU: name, grid, threads, shared bytes and arguments come on
+// standard input, the arrays among the arguments go back on standard output. Each array lies in memory of exactly its
+// size.
 
 #include <algorithm>
 #include <cstring>
@@ -11,6 +12,7 @@
 
 #include "cuda_shim.h"
 #include "kernels.cu"
+#include "projector.cu"
 
 struct Argument {
     i64 size;  // -1: a number
@@ -64,7 +66,8 @@ static const std::map<std::string, Call> KERNELS_BY_NAME = {
     {"reduce_uint32", callable(reduce_uint32)},     {"integrate_uint8", callable(integrate_uint8)},
     {"integrate_uint16", callable(integrate_uint16)}, {"integrate_uint32", callable(integrate_uint32)},
     {"decode_uint8", callable(decode_uint8)},       {"decode_uint16", callable(decode_uint16)},
-    {"decode_uint32", callable(decode_uint32)},
+    {"decode_uint32", callable(decode_uint32)},     {"project", callable(project)},
+    {"backproject", callable(backproject)},
 };
 
 int main(int, char** argv) {

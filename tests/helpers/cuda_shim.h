@@ -8,6 +8,7 @@
 #include <sanitizer/common_interface_defs.h>
 #include <ucontext.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>

@@ -1,4 +1,4 @@
-"""A card for machines without one: kernels.cu compiled by g++ with the sanitizers on, each launch a process."""
+"""A card for machines without one: the CUDA sources compiled by g++ with the sanitizers on, each launch a process."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from stream.analyse.tomography.cuda import projector
 from stream.ingest.integrate.cuda import card
 
 HERE = Path(__file__).parent
 FLAGS = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-fno-omit-frame-pointer"]
+FOLDERS = card.FOLDER, projector.FOLDER
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
 
 
-def compile_shim(folder: Path, sources: Path = card.FOLDER) -> Path:
-    """The kernels as a program; skips the test where there is no g++."""
+def compile_shim(folder: Path, *sources: Path) -> Path:
+    """The kernels as a program, sources found in folders given before the package's; skips where there is no g++."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("there is no g++: the CUDA kernels are NOT exercised")
     program = folder / "kernels"
-    command = [compiler, *FLAGS, *SANITIZERS, f"-I{HERE}", f"-I{sources}", str(HERE / "cuda_shim.cpp")]
+    places = [f"-I{place}" for place in (HERE, *sources, *FOLDERS)]
+    command = [compiler, *FLAGS, *SANITIZERS, *places, str(HERE / "cuda_shim.cpp")]
     subprocess.run([*command, "-o", str(program)], check=True)
     return program
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import structlog
-from helpers.cuda_shim import ShimCard, compile_shim
+from helpers.cuda_shim import ShimCard
 
 from stream.cli import main
 from stream.core.errors import StoreError, UnavailableError
@@ -29,11 +29,6 @@ def cpu() -> CpuIntegrator:
 @pytest.fixture(scope="module")
 def trials(cpu: CpuIntegrator) -> list[Trial]:
     return list(make_trials(cpu))
-
-
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_shim(tmp_path_factory.mktemp("shim"))
 
 
 def test_a_card_that_is_right(cpu: CpuIntegrator, trials: list[Trial], program: Path) -> None:
@@ -98,7 +93,7 @@ def test_what_is_not_in_order_is_named(
 
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr("stream.service.warm.warm", lambda: 3.0)
-    monkeypatch.setattr("stream.analyse.classify.model.load_classifier", broken)
+    monkeypatch.setattr("stream.analyse.classify.choose.load_classifier", broken)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(1, 1, 1_000_000))
     monkeypatch.setattr(doctor, "requires", lambda _: ["numpy>=2.0", "no-such-package>=1"])
     monkeypatch.setattr(doctor.resource, "getrlimit", lambda _: (64, 64))

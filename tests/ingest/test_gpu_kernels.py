@@ -31,11 +31,6 @@ from stream.ingest.integrate.cuda import CudaIntegrator, card
 from stream.ingest.integrate.cuda.launch import decode as decode_on_card
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_shim(tmp_path_factory.mktemp("shim"))
-
-
 def decoded(shim: ShimCard, arrays: list[EncodedArray]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     places = [find_blocks(array) for array in arrays]
     assert all(place is not None for place in places)

@@ -17,7 +17,8 @@ FINDS = """
 import json
 from pathlib import Path
 import stream
-from stream.analyse.classify.model import load_classifier, models_folder
+from stream.analyse.classify.choose import load_classifier
+from stream.analyse.classify.model import models_folder
 from stream.analyse.crystal.structure import load_structure
 from stream.core.config.load import BUNDLED
 from stream.dashboard.colours import STATIC

@@ -2,13 +2,15 @@
 
 Mean intensity in bins of a fixed q grid, set in two ways against the slice: divided by one number for all bins and
 compressed, and divided bin by bin by what the brightest voxels have there, so that half a voxel of glass reads as
-one half however strongly glass scatters. Beside them, where the measured range begins and ends: told bin by bin, it
-would let a model recognise the scans it was made from. The scale is the slice's and not the voxel's, because an empty
-voxel is known by its amplitude.
+one half however strongly glass scatters. Then what the pattern holds of each kind of matter (carbon's hump, glass's
+hump, lines, continuum), over the same one number and over what full voxels of the slice hold. Last, where the measured
+range begins and ends: told bin by bin, it would let a model recognise the scans it was made from. The scale is the
+slice's and not the voxel's, because an empty voxel is known by its amplitude.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +26,11 @@ BRIGHT = 0.99  # quantile of the voxels' intensity in each bin; few voxels may h
 FLOOR = 0.02  # of the level, added to a bin's brightest: a bin without signal must not magnify its noise
 COMPRESSION = 4.0  # intensities far below level / COMPRESSION stay linear, those far above become logarithmic
 COVERED = 0.5  # share of a q bin that must be measured
+FULL = 0.75  # of the level of full voxels: what has more belongs to them
+FEWEST = np.array([0.3, 0.3, 2.0])  # carbon, glass, lines of full voxels over the level, were they not in the slice
+SPAN = 30.0  # amounts beyond are cut: a detector's fault must not reach further
+AMOUNTS = 9
+EXTRA = AMOUNTS + 3 + 2 + 1  # amounts, amounts over full voxels', the ends, known
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +57,47 @@ class QGrid:
         return np.asarray((self.edges[1:] + self.edges[:-1]) / 2)
 
 
-Q_GRID = QGrid(0.15, 3.45, 110)
+Q_GRID = QGrid(0.15, 3.75, 120)
 
 
 @dataclass(frozen=True, slots=True)
 class SliceScale:
-    """What is bright in a slice: `level`, one intensity for all bins, and `brightest`, one for each bin of the q grid.
+    """What is bright in a slice.
 
-    The level is NaN where no voxel is known; `brightest` is NaN in bins that were not measured.
+    Attributes
+    ----------
+    level
+        one intensity for all bins; NaN where no voxel is known.
+    brightest
+        (bins,), NaN in bins that were not measured.
+    full
+        (3,), what full voxels hold of carbon, glass and lines, over the level.
     """
 
     level: float
     brightest: Floats
+    full: npt.NDArray[np.float64]
 
 
 def slice_scale(patterns: Floats, axis: RadialAxis, grid: QGrid = Q_GRID) -> SliceScale:
-    """The scale of a slice from the patterns (n, axis.bins) of all its voxels."""
+    """The scale of a slice from the patterns (..., axis.bins) of all its voxels."""
     return scale_of(to_q_grid(patterns, axis, grid), grid)
 
 
 def to_q_grid(patterns: Floats, axis: RadialAxis, grid: QGrid = Q_GRID) -> Floats:
-    """Mean intensity in each bin of `grid`, shape (n, grid.bins).
+    """Mean intensity in each bin of `grid`, shape (..., grid.bins).
 
     Parameters
     ----------
     patterns
-        (n, axis.bins), mean intensity in each bin. A bin that is NaN in all of them was not measured.
+        (..., axis.bins), mean intensity in each bin. A bin that is NaN in all of them was not measured.
 
     Returns
     -------
     NaN in the bins that were measured over less than half of their width, and in all bins of a pattern with a
     non-finite value where others have a finite one, or with an infinite value anywhere.
     """
+    shape, patterns = patterns.shape, patterns.reshape(-1, axis.bins)
     measured = np.asarray(~np.isnan(patterns).all(axis=0))
     damaged = np.asarray(~np.isfinite(patterns[:, measured]).all(axis=1))
     weights = overlaps(axis, grid) * measured
@@ -92,7 +108,7 @@ def to_q_grid(patterns: Floats, axis: RadialAxis, grid: QGrid = Q_GRID) -> Float
     clean = np.where(damaged[:, None], np.float32(0), patterns[:, measured])
     values[:, known] = clean @ shares.T.astype(np.float32)
     values[damaged] = np.nan
-    return values
+    return values.reshape(*shape[:-1], grid.bins)
 
 
 def overlaps(axis: RadialAxis, grid: QGrid) -> npt.NDArray[np.float64]:
@@ -103,35 +119,88 @@ def overlaps(axis: RadialAxis, grid: QGrid) -> npt.NDArray[np.float64]:
 
 
 def scale_of(values: Floats, grid: QGrid = Q_GRID) -> SliceScale:
-    """The slice's scale from its patterns on the q grid."""
+    """The slice's scale from its patterns on the q grid, (..., bins)."""
+    values = values.reshape(-1, grid.bins)
     measured = np.asarray(~np.isnan(values).all(axis=0))
     whole = values[np.isfinite(values[:, measured]).all(axis=1)]
     brightest = np.full(grid.bins, np.nan, np.float32)
     ranged = measured & (grid.centers > LEVEL_RANGE[0]) & (grid.centers < LEVEL_RANGE[1])
     if not len(whole) or not ranged.any():
-        return SliceScale(float("nan"), brightest)
+        return SliceScale(float("nan"), brightest, FEWEST)
     brightest[measured] = np.quantile(whole[:, measured], BRIGHT, axis=0)
-    return SliceScale(float(np.quantile(whole[:, ranged].mean(axis=1, dtype=np.float64), LEVEL)), brightest)
+    level = float(np.quantile(whole[:, ranged].mean(axis=1, dtype=np.float64), LEVEL))
+    held = amounts(whole, measured, grid)[:, :3] / level if level > 0 else np.zeros((1, 3))
+    return SliceScale(level, brightest, np.maximum([full_level(column) for column in held.T], FEWEST))
 
 
-def features(values: Floats, scale: SliceScale) -> Floats:
-    """What the models are fed, shape (n, 2 · bins + 2).
+def full_level(held: npt.NDArray[np.floating]) -> float:
+    """What full voxels hold: the median of all that have more than FULL of it, found from the 98th percentile on."""
+    level = float(np.quantile(held, 0.98))
+    for _ in range(6):
+        above = held[held > FULL * level]
+        level = float(np.median(above)) if above.size else level
+    return level
 
-    Intensities over the level, compressed by arcsinh; intensities over each bin's brightest; the places of the first
-    and the last measured bin, 0..1. Gaps between those are bridged by straight lines, bins beyond them are 0.
+
+def amounts(values: Floats, measured: npt.NDArray[np.bool_], grid: QGrid) -> Floats:
+    """What patterns (n, bins) hold of each kind of matter, as intensities, (n, AMOUNTS).
+
+    Carbon's hump, glass's hump, lines (of 003 or 111 near 1.32 Å⁻¹, and of 2.3-3.2 Å⁻¹); continuum; then what tells
+    lines of another crystal: the first, the middle (2.45-2.85) and the upper (2.9-3.25) group by itself, the highest
+    line where layered oxides, spinel and rock salt have none (0.6-1.2 and 1.75-2.35 Å⁻¹). Medians look through lines.
+    """
+
+    def window(low: float, high: float, of: Callable[..., Floats]) -> Floats:
+        inside = (grid.centers > low) & (grid.centers < high) & measured
+        return of(values[:, inside], axis=1) if inside.any() else np.zeros(len(values), np.float32)
+
+    continuum = window(0.7, 1.0, np.mean)
+    between = window(1.9, 2.3, np.median)
+    first = window(1.2, 1.45, np.max) - window(1.2, 1.6, np.median)
+    columns = (
+        window(0.25, 0.5, np.mean) - continuum,
+        window(1.4, 1.75, np.median) - continuum,
+        first + 2 * (window(2.3, 3.2, np.mean) - between),
+        continuum,
+        first,
+        window(2.45, 2.85, np.mean) - between,
+        window(2.9, 3.25, np.mean) - between,
+        window(0.6, 1.2, np.max) - window(0.6, 1.2, np.median),
+        window(1.75, 2.35, np.max) - between,
+    )
+    return np.stack(columns, axis=1)
+
+
+def features(values: Floats, scale: SliceScale, grid: QGrid = Q_GRID) -> Floats:
+    """What the models are fed, shape (..., feature_count).
+
+    Intensities over the level, compressed by arcsinh; intensities over each bin's brightest; `amounts` over the level,
+    and over full voxels'; the places of the first and the last measured bin, 0..1; 1. Gaps between those are bridged by
+    straight lines, bins beyond them are 0. All are 0 in a voxel that is not known: outside, or damaged.
 
     Parameters
     ----------
     values
-        (n, bins), all with the same bins measured, at least one.
+        (..., bins), all known ones with the same bins measured, at least one.
     """
-    measured = np.isfinite(values).all(axis=0) & np.isfinite(scale.brightest)
-    bright = bridge(scale.brightest[None], measured)
-    bridged = bridge(values, measured)
-    compressed = np.arcsinh(bridged * (COMPRESSION / scale.level))
-    ratio = bridged / (bright + FLOOR * scale.level)
+    flat = values.reshape(-1, grid.bins)
+    measured = np.isfinite(scale.brightest)
+    known = np.isfinite(flat[:, measured]).all(axis=1)
+    patterns = flat[known]
+    bridged, bright = bridge(patterns, measured), bridge(scale.brightest[None], measured)
+    held = amounts(patterns, measured, grid) / scale.level
+    found = np.zeros((len(flat), feature_count(grid)), np.float32)
     ends = np.flatnonzero(measured)[[0, -1]] / measured.size
-    return np.concatenate([compressed, ratio, np.tile(ends, (len(values), 1))], axis=1, dtype=np.float32)
+    columns = (
+        np.arcsinh(bridged * (COMPRESSION / scale.level)),
+        bridged / (bright + FLOOR * scale.level),
+        np.clip(held, -SPAN, SPAN),
+        np.clip(held[:, :3] / scale.full, -SPAN, SPAN),
+        np.tile(ends, (len(patterns), 1)),
+        np.ones((len(patterns), 1)),
+    )
+    found[known] = np.concatenate(columns, axis=1, dtype=np.float32)
+    return found.reshape(*values.shape[:-1], -1)
 
 
 def bridge(values: Floats, measured: npt.NDArray[np.bool_]) -> Floats:
@@ -146,4 +215,4 @@ def bridge(values: Floats, measured: npt.NDArray[np.bool_]) -> Floats:
 
 def feature_count(grid: QGrid) -> int:
     """Columns of `features`."""
-    return 2 * grid.bins + 2
+    return 2 * grid.bins + EXTRA

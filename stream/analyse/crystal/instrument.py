@@ -110,7 +110,9 @@ def load_instrument(path: str | Path) -> Instrument:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
-        raise ConfigError(f"instrument {str(path)!r}: {key}: {first['msg']}") from error
+        raise ConfigError(
+            f"instrument {str(path)!r}: {key}: {first['msg']}; braggstream calibrate writes it anew"
+        ) from error
 
 
 def save_instrument(instrument: Instrument, path: str | Path) -> None:

@@ -12,7 +12,7 @@ be negative, such as coefficients in a basis, are iterated without the constrain
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,12 @@ FEWEST = 6  # projections in a set
 
 
 def reconstruct(
-    projector: Projector, sinogram: Floats, measured: ArrayLike, iterations: int, out: Floats | None = None
+    projector: Projector,
+    sinogram: Floats,
+    measured: ArrayLike,
+    iterations: int,
+    out: Floats | None = None,
+    iterate: Callable[..., NDArray[np.float64]] = iterate,
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Reconstruct from x = 0 with a fixed number of iterations.
 
@@ -37,6 +42,7 @@ def reconstruct(
     sinogram : (angle, position, channel), intensity; NaN where not known
     measured : (angle, position), bool or ray weights 0..1
     out : where the volume goes, such as a file; a new array by default
+    iterate : what takes the steps, on the CPU by default
 
     Returns
     -------

@@ -8,107 +8,121 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.manifest import Entry
-from stream.simulate.training.dataset import UNFAMILIAR, Dataset
-from stream.simulate.training.fit import HIDDEN, PENALTY, Fitted, Split
+from stream.simulate.training.foreign import UNFAMILIAR
+from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
+from stream.simulate.training.score import COARSE, Judged
 
-Floats = npt.NDArray[np.float32]
-
+KINDS = {
+    "cnn": "convolutional network, ReLU: amounts and principal components, two layers of 3 × 3 neighbours",
+    "mlp": "multilayer perceptron, 64 and 32 units, ReLU: discriminants of 5 × 5 voxels, the voxel's own numbers",
+    "svm": "support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
+    "knn": "nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
+}
 TEXT = """\
 # {name}
 
 Names what a reconstructed voxel holds: {classes}; or says that it does not know.
 
-- Multilayer perceptron, {hidden} hidden units, ReLU, L2 penalty {penalty}, on standardised inputs; softmax,
-  temperature {temperature:.3f} folded into the last layer; stopped after {epochs} epochs.
-- Input: {q_bins} bins of q from {q_low} to {q_high} Å⁻¹, two values each, and the ends of the measured range
-  (`stream/analyse/classify/preprocess.py`).
-- ONNX opset {opset}, SHA-256 `{sha256}`.
+- {kind}; multinomial logistic regression of its scores as calibration.
+- Input: slices of {q_bins} bins of q from {q_low} to {q_high} Å⁻¹, two values each, amounts of carbon, glass, lines and
+  continuum against the slice's, and the ends of the measured range (`stream/analyse/classify/preprocess.py`).
+- ONNX opset {opset}, {size:.0f} KiB, SHA-256 `{sha256}`.
 - Made by `{command}`.
 
 ## Data
 
 Simulated scans only, with contents known exactly. Half of the phantoms are the presets as they are, half vary
 freely: capillary size, place and wall (or none), carbon/binder, particles, porosity, phase mixtures, cells (±1.5 %),
-crystallite size, strain. Wavelength 0.4-0.8 Å, any radial unit, measured q from 0.12-0.5 to 2.7-5 Å⁻¹, 0.5-1.5 angles
-for each position, 1.6e4 to 3e6 counts a frame, Poisson noise, texture of 2-25 % a line, air scatter (subtracted or
-not), fluorescence, up to 26 % absorption, a rotation axis off by about 0.1 step, humps shifted by 3 % and scaled by
-25 % (standard deviations). Each was reconstructed by the product's own SIRT twice: complete, and from 35-100 % of its
-angles with up to 10 % of the rays lost. A voxel's label is its content by volume.
+crystallite size, strain. {smallest}-{largest} voxels a side. Wavelength 0.4-0.8 Å, any radial unit, measured q from
+0.12-0.5 to 2.7-5 Å⁻¹, 0.5-1.5 angles for each position, 1.6e4 to 3e6 counts a frame, Poisson noise, texture of 2-25 % a
+line, air scatter (subtracted or not), fluorescence, up to 26 % absorption, a rotation axis off by about 0.1 step, humps
+shifted by 3 % and scaled by 25 % (standard deviations). Each was reconstructed by the product's own SIRT twice:
+complete, and from 35-100 % of its angles with up to 10 % of the rays lost. A voxel's label is its content by volume.
 
-Phantoms {train} to learn, {calibrate} to stop, calibrate and set the threshold, {test} to test: no phantom
-is in two parts.
+{learnt} of {phantoms} phantoms to learn from, {folds} folds of them to calibrate and to set the threshold, {unseen} to
+test: no phantom is in two parts.{own} Every slice is shown once as it is, once with foreign spots.
+
+## Cross-validation, by phantom
+
+Right: **{validated:.1%}** of the voxels of complete scans; scans not yet complete: {validated_partial:.1%}.
 
 ## Test: {voxels} voxels of complete scans, of phantoms never seen
 
 Right: **{accuracy:.1%}** of all voxels in the field of view; by phantom {worst:.1%} to {best:.1%}, median {median:.1%}.
-Voxels of scans not yet complete: {partial:.1%}. A voxel called unknown counts as wrong ({unknown:.2%} of them).
-Expected calibration error: {calibration:.3f}.
+Scans of at least {coarse} voxels a side: {fine_right:.1%}; coarser ones: {coarse_right:.1%}; scans not yet complete:
+{partial:.1%}. A voxel called unknown counts as wrong ({unknown:.2%} of them). Expected calibration error:
+{calibration:.3f}.
 
 {confusion}
 
-The worst class is `{worst_class}`. Foreign patterns (random lines, humps, faults) called unknown: {foreign:.1%}.
+The worst class is `{worst_class}`. Called unknown: of invented patterns (random lines, humps, faults) {foreign:.1%}; of
+real materials that it was never shown, at half a voxel and more: {strangers}.
 
 ## Limits
 
 - Most errors are at edges: a voxel that is half one thing and half another gets one name, and the reconstruction blurs
-  it over its neighbours. Coarse scans, where most voxels are edges, come out worse than fine ones.
+  it over its neighbours. Coarse scans, where every fifth voxel is an edge, come out worse than fine ones.
 - `particle` and `particle_with_carbon` differ by a tenth of a voxel of carbon/binder, whose hump lies near
   0.37 Å⁻¹: where that was not measured the two cannot be told apart.
-- Never shown measured data. Crystals other than layered oxides, spinel and rock salt are foreign to it, but a foreign
-  crystal with a single line within reach, on one of theirs, is not noticed: iron and steel, near 3.0-3.1 Å⁻¹, may
-  be called `empty`.
+- Never shown measured data.
+- Crystals with one or two lines within reach, on those of layered oxides (iron, steel and copper near 3.0-3.1 Å⁻¹), are
+  the ones most often taken for something familiar: see above.
 - A pattern is judged against its slice: a slice without any particle, or of one class alone, has no scale to judge by.
 """
 
 
-def write_card(
-    path: Path, entry: Entry, command: str, fitted: Fitted, split: Split, test: Dataset, probability: Floats
-) -> None:
-    """Write the card; probability (n, classes + 1) is the model's output for the test voxels."""
-    called = decide(probability, entry.threshold)
-    familiar = test.labels < UNFAMILIAR
-    complete, partial = familiar & test.complete, familiar & ~test.complete
-    right = called == test.labels
-    by_phantom = [float(right[complete & (test.phantom == n)].mean()) for n in split.test]
-    recalls = [float(right[complete & (test.labels == label)].mean()) for label in range(UNFAMILIAR)]
+def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, own: int = 0) -> None:
+    """Write the card beside the model."""
+    threshold = entry.threshold
+    tested, validated = fitted.tested, fitted.validated
+    complete, partial = tested[tested.familiar & tested.complete], tested[tested.familiar & ~tested.complete]
+    right = complete.right(threshold)
+    phantoms = [float(right[complete.phantom == n].mean()) for n in np.unique(complete.phantom)]
+    recalls = [recall(complete, threshold, label) for label in range(UNFAMILIAR)]
+    fine = complete.side >= COARSE
     text = TEXT.format(
         **entry.model_dump(include={"name", "opset", "sha256", "q_low", "q_high", "q_bins"}),
         classes=", ".join(f"`{name}`" for name in entry.classes),
-        hidden=" and ".join(str(n) for n in HIDDEN),
-        penalty=PENALTY,
-        temperature=fitted.temperature,
-        epochs=fitted.epochs,
-        command=command,
-        train=span(split.train),
-        calibrate=span(split.calibrate),
-        test=span(split.test),
-        voxels=int(complete.sum()),
-        accuracy=right[complete].mean(),
-        worst=min(by_phantom),
-        best=max(by_phantom),
-        median=float(np.median(by_phantom)),
-        partial=right[partial].mean(),
-        unknown=(called[complete] < 0).mean(),
-        calibration=calibration_error(probability[complete], right[complete]),
-        confusion=confusion_table(entry.classes, test.labels[complete], called[complete]),
-        worst_class=entry.classes[int(np.argmin(recalls))],
-        foreign=(called[~familiar] < 0).mean(),
+        kind=KINDS[entry.family].capitalize(),
+        size=(path.parent / entry.file).stat().st_size / 1024,
+        command=recipe.command,
+        smallest=int(tested.side.min()),
+        largest=recipe.largest,
+        learnt=len(recipe.learnt),
+        phantoms=recipe.phantoms,
+        folds=FOLDS,
+        own=f" {own} slices of a measured run were learnt from, too." if own else "",
+        unseen=len(recipe.tested),
+        validated=share_right(validated[validated.familiar & validated.complete], threshold),
+        validated_partial=share_right(validated[validated.familiar & ~validated.complete], threshold),
+        voxels=len(right),
+        accuracy=right.mean(),
+        worst=min(phantoms),
+        best=max(phantoms),
+        median=float(np.median(phantoms)),
+        coarse=COARSE,
+        fine_right=right[fine].mean() if fine.any() else float("nan"),
+        coarse_right=right[~fine].mean() if not fine.all() else float("nan"),
+        partial=share_right(partial, threshold),
+        unknown=(complete.called(threshold) < 0).mean(),
+        calibration=complete.calibration_error(),
+        confusion=confusion_table(entry.classes, complete.labels, complete.called(threshold)),
+        worst_class=entry.classes[int(np.nanargmin(recalls))],
+        foreign=share_right(tested[~tested.familiar], threshold),
+        strangers=", ".join(f"{name} {share:.0%}" for name, share in fitted.strangers.items()),
     )
     path.write_text(text, encoding="utf-8")
 
 
-def decide(probability: Floats, threshold: float) -> npt.NDArray[np.int8]:
-    """The called class, -1 unknown."""
-    classes = probability[:, :UNFAMILIAR]
-    return np.where(classes.max(axis=1) >= threshold, classes.argmax(axis=1), -1).astype(np.int8)
+def share_right(judged: Judged, threshold: float) -> float:
+    """Of these voxels."""
+    return float(judged.right(threshold).mean())
 
 
-def calibration_error(probability: Floats, right: npt.NDArray[np.bool_], bins: int = 15) -> float:
-    """Mean distance of the best class's probability from the share that is right, over equal bins of it."""
-    best = probability[:, :UNFAMILIAR].max(axis=1)
-    member = np.minimum((best * bins).astype(int), bins - 1)
-    sums = np.bincount(member, weights=best - right, minlength=bins)
-    return float(np.abs(sums).sum() / len(best))
+def recall(judged: Judged, threshold: float, label: int) -> float:
+    """Share of a class that is called so; NaN without any of it."""
+    of = judged.called(threshold)[judged.labels == label]
+    return float((of == label).mean()) if of.size else float("nan")
 
 
 def confusion_table(classes: tuple[str, ...], truth: npt.NDArray[np.int8], called: npt.NDArray[np.int8]) -> str:
@@ -123,8 +137,3 @@ def confusion_table(classes: tuple[str, ...], truth: npt.NDArray[np.int8], calle
         share = f"{(of == label).mean():.1%}" if of.size else "-"
         lines.append(f"| {name} | " + " | ".join(str(n) for n in counts) + f" | {share} |")
     return "\n".join(lines)
-
-
-def span(numbers: range) -> str:
-    """First to last."""
-    return f"{numbers.start}-{numbers.stop - 1}"

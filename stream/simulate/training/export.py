@@ -1,72 +1,61 @@
-"""A fitted pipeline as an ONNX file, with its manifest and card."""
+"""Fitted models as ONNX files, with their manifest and cards."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from skl2onnx import to_onnx
-from sklearn.pipeline import Pipeline
 
-from stream.analyse.classify.manifest import CLASSES, MANIFEST, Entry, Manifest
-from stream.analyse.classify.model import Classifier
+from stream.analyse.classify.manifest import CLASSES, MANIFEST, Entry, Golden, Manifest
 from stream.analyse.classify.preprocess import Q_GRID
 from stream.simulate.training.card import write_card
-from stream.simulate.training.dataset import UNFAMILIAR, Dataset
-from stream.simulate.training.fit import Fitted, Split
+from stream.simulate.training.dataset import Example
+from stream.simulate.training.onnx_graph import INPUT, OPSET, OUTPUT, to_bytes
+from stream.simulate.training.recipe import Fitted, Recipe
 
-OPSET = {"": 17, "ai.onnx.ml": 3}
-INPUT, OUTPUT = "X", "probabilities"
-GOLDEN = 2  # rows of each class kept in the manifest
+GOLDEN_FILE, GOLDEN_SIDE = "golden.npy", 7
 DIGITS = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a model is made again: its name, the seed, the number of phantoms, voxels a side of the largest scan."""
+def write_models(
+    folder: Path, recipe: Recipe, fitted: Sequence[Fitted], examples: Sequence[Example], own: int = 0
+) -> Manifest:
+    """Write ``<family>.onnx``, ``<family>.md``, the golden input and the manifest into a folder.
 
-    name: str
-    seed: int
-    phantoms: int
-    largest: int
-
-    @property
-    def command(self) -> str:
-        """The command that makes it."""
-        return (
-            f"python -m stream.simulate.training --name {self.name} --seed {self.seed} "
-            f"--phantoms {self.phantoms} --largest {self.largest} models"
-        )
-
-
-def to_bytes(pipeline: Pipeline) -> bytes:
-    """ONNX of a pipeline, its probabilities as one array."""
-    model = to_onnx(
-        pipeline,
-        np.zeros((1, pipeline.n_features_in_), np.float32),
-        options={id(pipeline): {"zipmap": False}},
-        target_opset=OPSET,
-    )
-    return bytes(model.SerializeToString())
-
-
-def write_model(folder: Path, recipe: Recipe, fitted: Fitted, data: Dataset, split: Split) -> Classifier:
-    """Write ``<name>.onnx``, ``<name>.md`` and the manifest into a folder; returns the model as a run loads it.
-
-    Other models of the manifest stay; the new one becomes the default.
+    `own`: how many slices of the user's were learnt from. The default is the one that is right most
+    often on phantoms never seen.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = to_bytes(fitted.pipeline)
-    test = data[np.isin(data.phantom, split.test)]
-    golden = golden_rows(test)
-    entry = Entry(
-        name=recipe.name,
-        file=f"{recipe.name}.onnx",
+    golden = golden_input(examples)
+    np.save(folder / GOLDEN_FILE, golden)
+    content = (folder / GOLDEN_FILE).read_bytes()
+    low = least_known(examples)
+    entries = []
+    for each in fitted:
+        entry = write_model(folder, each, golden, low)
+        write_card(folder / f"{each.family}.md", entry, recipe, each, own)
+        entries.append(entry)
+    best = max(entries, key=lambda entry: entry.accuracy)
+    pinned = Golden(file=GOLDEN_FILE, sha256=hashlib.sha256(content).hexdigest())
+    manifest = Manifest(default=best.name, golden=pinned, models=tuple(entries))
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def write_model(folder: Path, fitted: Fitted, golden: npt.NDArray[np.float32], least: float) -> Entry:
+    """Write the ONNX file; what the manifest says of it."""
+    content = to_bytes(fitted.model)
+    (folder / f"{fitted.family}.onnx").write_bytes(content)
+    tested = fitted.tested[fitted.tested.familiar & fitted.tested.complete]
+    return Entry(
+        name=fitted.family,
+        family=fitted.family,
+        file=f"{fitted.family}.onnx",
         sha256=hashlib.sha256(content).hexdigest(),
-        opset=OPSET[""],
+        opset=OPSET,
         input=INPUT,
         output=OUTPUT,
         classes=CLASSES,
@@ -74,29 +63,25 @@ def write_model(folder: Path, recipe: Recipe, fitted: Fitted, data: Dataset, spl
         q_high=Q_GRID.high,
         q_bins=Q_GRID.bins,
         threshold=fitted.threshold,
-        min_known=least_known(data),
-        golden_input=rows(golden),
-        golden_output=rows(fitted.pipeline.predict_proba(golden)),
+        min_known=least,
+        accuracy=round(float(tested.right(fitted.threshold).mean()), 4),
+        golden_output=rows(fitted.model.probability(golden).reshape(golden.shape[0] * golden.shape[1], -1)),
     )
-    classifier = Classifier(entry, content)
-    (folder / entry.file).write_bytes(content)
-    write_manifest(folder, entry)
-    write_card(folder / f"{recipe.name}.md", entry, recipe.command, fitted, split, test, classifier.run(test.inputs))
-    return classifier
 
 
-def write_manifest(folder: Path, entry: Entry) -> None:
-    """Put the entry into the folder's manifest, as its default."""
-    path = folder / MANIFEST
-    kept = Manifest.model_validate_json(path.read_bytes()).models if path.is_file() else ()
-    models = (entry, *(other for other in kept if other.name != entry.name))
-    path.write_text(Manifest(default=entry.name, models=models).model_dump_json(indent=1) + "\n", encoding="utf-8")
-
-
-def golden_rows(test: Dataset) -> npt.NDArray[np.float32]:
-    """A few inputs of every label, rounded to what the manifest keeps."""
-    first = [np.flatnonzero(test.labels == label)[:GOLDEN] for label in range(UNFAMILIAR + 1)]
-    return np.round(test.inputs[np.concatenate(first)], DIGITS)
+def golden_input(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
+    """A part of a slice with as many classes in it as can be."""
+    best: tuple[int, npt.NDArray[np.float32]] | None = None
+    for example in examples[:40]:
+        rows_, columns = example.labels.shape
+        for y in range(0, rows_ - GOLDEN_SIDE, GOLDEN_SIDE):
+            for x in range(0, columns - GOLDEN_SIDE, GOLDEN_SIDE):
+                window = np.s_[y : y + GOLDEN_SIDE, x : x + GOLDEN_SIDE]
+                kinds = len(np.unique(example.labels[window]))
+                if best is None or kinds > best[0]:
+                    best = kinds, np.ascontiguousarray(example.inputs[window])
+    assert best is not None
+    return best[1]
 
 
 def rows(values: npt.NDArray[np.floating]) -> tuple[tuple[float, ...], ...]:
@@ -104,7 +89,7 @@ def rows(values: npt.NDArray[np.floating]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(round(float(x), DIGITS) for x in row) for row in values)
 
 
-def least_known(data: Dataset) -> float:
+def least_known(examples: Sequence[Example]) -> float:
     """The smallest share of the q grid that was measured in any scan, less a bin or two."""
-    first, last = data.inputs[:, -2:].T
-    return round(float((last - first).min()) - 0.01, 3)
+    ends = np.array([example.inputs[example.labels >= 0][0, -3:-1] for example in examples])
+    return round(float((ends[:, 1] - ends[:, 0]).min()) - 0.01, 3)

@@ -1,0 +1,150 @@
+"""Which model names the voxels: one by its name, the best for the data at hand, or all of them by vote."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.classify.manifest import read_manifest
+from stream.analyse.classify.model import (
+    REACH,
+    UNKNOWN,
+    Classifier,
+    Judge,
+    Prediction,
+    load_model,
+    models_folder,
+)
+from stream.analyse.classify.preprocess import SliceScale
+from stream.core.axis import RadialAxis
+
+Floats = npt.NDArray[np.float32]
+LOOKED_AT = 4096  # voxels that a choice is made by
+
+
+class Panel(Judge):
+    """Several models in the place of one.
+
+    Attributes
+    ----------
+    members
+        the best by its card first; all know the same classes and the same q grid.
+    """
+
+    def __init__(self, members: list[Classifier]) -> None:
+        self.members = sorted(members, key=lambda member: -member.accuracy)
+        self.classes = self.members[0].classes
+
+    def values(self, patterns: Floats, axis: RadialAxis) -> Floats:
+        """Patterns on the models' q grid."""
+        return self.members[0].values(patterns, axis)
+
+    def scale(self, values: Floats) -> SliceScale:
+        """The scale of a slice from its voxels' `values`."""
+        return self.members[0].scale(values)
+
+
+class Ensemble(Panel):
+    """A vote: each model has one for its class, or for unknown; the sum of the probabilities settles a tie."""
+
+    name = "ensemble"
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the metadata say of it."""
+        members = [member.told for member in self.members]
+        together = "".join(member.sha256 for member in self.members)
+        return {"name": self.name, "sha256": hashlib.sha256(together.encode()).hexdigest(), "members": members}
+
+    def judge(self, values: Floats, scale: SliceScale) -> Prediction:
+        """Classes of voxels by their `values`, (y, x, bins)."""
+        return vote([member.judge(values, scale) for member in self.members])
+
+
+class Auto(Panel):
+    """The model that agrees best with all of them on the data at hand, its card weighing as much.
+
+    It is chosen once, by the middle of the first slice that is read after `settle`.
+    """
+
+    def __init__(self, members: list[Classifier]) -> None:
+        super().__init__(members)
+        self.settle()
+
+    @property
+    def name(self) -> str:
+        """Of the chosen one."""
+        return self.chosen.name
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the metadata say of it, and why."""
+        return {**self.chosen.told, "chosen": "auto", "reason": self.reason}
+
+    def settle(self) -> None:
+        """Forget the choice: until data come, it is the best by its card."""
+        self.chosen = self.members[0]
+        self.reason = f"the best by its card: {self.chosen.accuracy:.1%} of unseen voxels right; no data were seen yet"
+        self._looked = False
+
+    def judge(self, values: Floats, scale: SliceScale) -> Prediction:
+        """Classes of voxels by their `values`, (y, x, bins)."""
+        if not self._looked and len(self.members) > 1:
+            self._choose(values, scale)
+        return self.chosen.judge(values, scale)
+
+    def _choose(self, values: Floats, scale: SliceScale) -> None:
+        rows = max(LOOKED_AT // values.shape[1], 2 * REACH + 1)
+        middle = slice(max((len(values) - rows) // 2, 0), max((len(values) + rows) // 2, 1))
+        found = [member.judge(values[middle], scale) for member in self.members]
+        common = vote(found).index
+        judged = np.isfinite(found[0].probability[..., 0])
+        if not judged.any():
+            return
+        self._looked = True
+        agreement = [float((each.index == common)[judged].mean()) for each in found]
+        merits = [member.accuracy * agrees for member, agrees in zip(self.members, agreement, strict=True)]
+        best = int(np.argmax(merits))
+        self.chosen = self.members[best]
+        self.reason = (
+            f"{self.chosen.accuracy:.1%} of unseen voxels right by its card, and agrees with the vote of "
+            f"{len(self.members)} models on {agreement[best]:.1%} of {int(judged.sum())} voxels"
+        )
+
+
+AnyClassifier = Classifier | Ensemble | Auto
+
+
+def load_classifier(name: str = "auto") -> AnyClassifier:
+    """A model by its name: `auto`, `ensemble`, one of the shipped ones, or a folder with a manifest of the user's own.
+
+    Raises
+    ------
+    ConfigError
+        if there is no such model, or its manifest is wrong.
+    StoreError
+        if a file is not the one of the manifest, or not one that may be loaded.
+    """
+    own = name not in {"auto", "ensemble"} and Path(name).is_dir()
+    folder = Path(name) if own else models_folder()
+    manifest = read_manifest(folder)
+    if not own and name not in {"auto", "ensemble"}:
+        return load_model(folder, manifest.entry(name))
+    members = [load_model(folder, entry) for entry in manifest.models]
+    return Ensemble(members) if name == "ensemble" else Auto(members)
+
+
+def vote(found: list[Prediction]) -> Prediction:
+    """The class, or unknown, that most name; the mean probability breaks a tie and is what is told."""
+    with np.errstate(invalid="ignore"):
+        mean = np.stack([each.probability for each in found]).mean(axis=0, dtype=np.float32)
+    unknown = mean.shape[-1]
+    calls = np.stack([np.where(each.index == UNKNOWN, unknown, each.index) for each in found])
+    counts = np.stack([(calls == label).sum(axis=0) for label in range(unknown + 1)], axis=-1).astype(np.float32)
+    rest = np.nan_to_num(1 - mean.sum(axis=-1, keepdims=True), nan=1.0)
+    best = (counts + np.concatenate([np.nan_to_num(mean), rest], axis=-1) / 2).argmax(axis=-1)
+    return Prediction(np.where(best == unknown, UNKNOWN, best).astype(np.int8), mean)

@@ -1,0 +1,165 @@
+"""The four families: what each learns from examples, over the same inputs.
+
+All see a voxel with its neighbours: the reconstruction blurs a voxel over them, so that what they hold tells what it
+holds. The convolutional network learns itself how to look at them, the others are given a linear projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.svm import SVC
+
+from stream.analyse.classify.preprocess import EXTRA
+from stream.simulate.training.dataset import Example
+from stream.simulate.training.foreign import UNFAMILIAR
+from stream.simulate.training.layers import Layer, apply, joined, patches, standard
+from stream.simulate.training.model import Machine, Model, Neighbours
+from stream.simulate.training.network import new_layers, train
+
+Floats = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int8]
+OUTPUTS = UNFAMILIAR + 1
+HELD = EXTRA - 3  # features that tell amounts: before the two ends and the last
+COMPONENTS = 12  # principal ones, of a voxel's own features
+SIDE = 5  # voxels a side of the neighbourhood
+EPOCHS = 12
+SEEN = 100_000  # voxels that projections are made from
+SUPPORT = 12_000  # voxels that the support vector machine learns from: its time grows with their square
+PENALTY = 3.0  # C
+PROTOTYPES, NEAREST = 3_000, 15
+
+
+def fit_cnn(examples: Sequence[Example], seed: int) -> Model:
+    """Amounts and principal components, then two layers of 3 × 3 neighbours."""
+    first = reduction(sample_inputs(examples, seed), seed)
+    return fit_network([first], [(3, 48), (3, 32), (1, OUTPUTS)], examples, seed)
+
+
+def fit_mlp(examples: Sequence[Example], seed: int) -> Model:
+    """64 and 32 hidden units, over discriminants of the neighbourhood and the voxel's own numbers."""
+    return fit_network(projection(examples, seed, own=True), [(1, 64), (1, 32), (1, OUTPUTS)], examples, seed)
+
+
+def fit_network(fixed: list[Layer], shape: Sequence[tuple[int, int]], examples: Sequence[Example], seed: int) -> Model:
+    """New layers of (side, outputs) after the fixed ones."""
+    layers = new_layers(np.random.default_rng(seed), len(fixed[-1].bias), shape)
+    train(layers, fixed, examples, seed, EPOCHS)
+    return Model([*fixed, *layers])
+
+
+def fit_svm(examples: Sequence[Example], seed: int) -> Model:
+    """Support vectors with a Gaussian kernel, over discriminants of the neighbourhood and the voxel's own numbers."""
+    layers = projection(examples, seed, own=True)
+    vectors, labels = evenly(*sample_vectors(examples, layers, seed, SEEN * 2), seed)
+    gamma = 1.0 / float(vectors.shape[1] * vectors.var())
+    machine = SVC(C=PENALTY, gamma=gamma, decision_function_shape="ovo", cache_size=500).fit(vectors, labels)
+    return Model(layers, Machine.of(machine, gamma))
+
+
+def fit_knn(examples: Sequence[Example], seed: int) -> Model:
+    """Neighbours among prototypes, over discriminants of the neighbourhood.
+
+    A prototype stands for the voxels nearest to it and votes as they are labelled, so that few do for many.
+    """
+    layers = projection(examples, seed, own=False)
+    vectors, labels = sample_vectors(examples, layers, seed, SEEN)
+    chosen = np.random.default_rng([seed, 3]).choice(len(vectors), min(PROTOTYPES, len(vectors)), replace=False)
+    prototypes = vectors[np.sort(chosen)]
+    nearest = NearestNeighbors(n_neighbors=1).fit(prototypes).kneighbors(vectors, return_distance=False)[:, 0]
+    votes = np.eye(OUTPUTS)[labels[np.sort(chosen)]]
+    np.add.at(votes, (nearest, labels), 1.0)
+    votes /= votes.sum(axis=1, keepdims=True)
+    return Model(layers, Neighbours(prototypes, votes.astype(np.float32), min(NEAREST, len(prototypes))))
+
+
+FAMILIES: dict[str, Callable[[Sequence[Example], int], Model]] = {
+    "cnn": fit_cnn,
+    "mlp": fit_mlp,
+    "svm": fit_svm,
+    "knn": fit_knn,
+}
+
+
+def reduction(inputs: Floats, seed: int) -> Layer:
+    """Features to amounts and principal components, all of deviation 1."""
+    first = standard(inputs)
+    values = inputs @ first.kernel[0, 0]
+    spectral = values.shape[1] - EXTRA
+    components = PCA(COMPONENTS, random_state=seed).fit(values[:, :spectral])
+    kernel = np.zeros((values.shape[1], COMPONENTS + HELD))
+    kernel[:spectral, :COMPONENTS] = components.components_.T / np.sqrt(components.explained_variance_)
+    kernel[spectral : spectral + HELD, COMPONENTS:] = np.eye(HELD)
+    return joined(first, Layer(kernel[None, None].astype(np.float32), np.zeros(kernel.shape[1], np.float32)))
+
+
+def projection(examples: Sequence[Example], seed: int, *, own: bool) -> list[Layer]:
+    """Reduction, then linear discriminants of the neighbourhood, and where `own` the voxel's numbers beside them."""
+    first = reduction(sample_inputs(examples, seed), seed)
+    around, labels = sample(examples, SEEN // 2, seed, lambda e: patches(first(e.inputs), SIDE))
+    found = LinearDiscriminantAnalysis().fit(around, labels)
+    scalings = found.scalings_[:, : OUTPUTS - 1]
+    channels = first.kernel.shape[3]
+    width = scalings.shape[1]
+    kernel = np.zeros((SIDE * SIDE, channels, width + (channels if own else 0)))
+    kernel[..., :width] = scalings.reshape(SIDE * SIDE, channels, width)
+    bias = np.zeros(kernel.shape[2])
+    bias[:width] = -found.xbar_ @ scalings
+    if own:
+        kernel[SIDE * SIDE // 2, :, width:] = np.eye(channels)
+    shaped = kernel.reshape(SIDE, SIDE, channels, -1).astype(np.float32)
+    return [first, Layer(shaped, bias.astype(np.float32))]
+
+
+def sample_inputs(examples: Sequence[Example], seed: int) -> Floats:
+    """Features (n, features) of some voxels."""
+    return sample(examples, SEEN // 2, seed, lambda e: e.inputs.reshape(-1, e.inputs.shape[2]))[0]
+
+
+def sample_vectors(examples: Sequence[Example], layers: list[Layer], seed: int, most: int) -> tuple[Floats, Labels]:
+    """What the layers make of some voxels, (n, out), and their labels."""
+
+    def vectors(example: Example) -> Floats:
+        found = apply(layers, example.inputs)
+        return found.reshape(-1, found.shape[2])
+
+    return sample(examples, most, seed, vectors)
+
+
+def evenly(vectors: Floats, labels: Labels, seed: int) -> tuple[Floats, Labels]:
+    """SUPPORT of the vectors, as many of each class; calibration learns how often each occurs."""
+    rng = np.random.default_rng([seed, 7])
+    each = SUPPORT // OUTPUTS
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:each] for label in range(OUTPUTS)]
+    where = np.sort(np.concatenate(chosen))
+    return vectors[where], labels[where]
+
+
+def sample(
+    examples: Sequence[Example], most: int, seed: int, view: Callable[[Example], Floats]
+) -> tuple[Floats, Labels]:
+    """Rows of `view` (y · x, columns) for about as many labelled voxels, drawn evenly, and their labels."""
+    rng = np.random.default_rng([seed, 5])
+    share = min(1.0, most / sum(int((e.labels >= 0).sum()) for e in examples))
+    rows, labels = [], []
+    for example in examples:
+        chosen = (example.labels.ravel() >= 0) & (rng.random(example.labels.size) < share)
+        rows.append(view(example)[chosen])
+        labels.append(example.labels.ravel()[chosen])
+    return np.concatenate(rows), np.concatenate(labels)
+
+
+def calibrate(model: Model, examples: Sequence[Example], seed: int) -> None:
+    """Turn scores into probabilities: multinomial logistic regression on examples not learnt from (Platt 1999)."""
+    vectors, labels = sample_vectors(examples, model.layers, seed, SEEN // 2)
+    regression: Any = LogisticRegression(max_iter=5000).fit(model.scores(vectors), labels)
+    for column, label in enumerate(regression.classes_):
+        model.weights[:, label] = regression.coef_[column]
+        model.bias[label] = regression.intercept_[column]
