@@ -30,11 +30,11 @@ SEED = 11
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    """30 angles × 24 positions of both streams."""
+    """45 angles × 24 positions of both streams."""
     return tiny_site(
         tmp_path,
         scan={
-            "angles": {"start": 0.0, "step": 6.0, "count": 30},
+            "angles": {"start": 0.0, "step": 4.0, "count": 45},
             "positions": {"start": -17.25, "step": 1.5, "count": 24},
         },
         fluorescence={
@@ -101,7 +101,7 @@ def test_elements_of_a_scan_with_both_streams(site: Site, ended: list[Command]) 
     assert run.wait(200) == 0, run.err
     found, metadata = results(site.folder / "run"), told(site)
     check_elements(found, truth_of(site))
-    assert spectra_frames(site)["integrated"] == 720
+    assert spectra_frames(site)["integrated"] == 1080
     inside = np.isfinite(found["maps/xrf_coverage"])
     assert (found["maps/xrf_coverage"][inside] > 0.999).all()
     assert metadata["fluorescence"]["self_absorption"] == "uncorrected"
