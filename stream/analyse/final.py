@@ -13,10 +13,10 @@ from stream.analyse.agreement import weigh_agreement
 from stream.analyse.slices import Voxels, WholeSlice, share_out, show, some_rays
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
+from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.displaced import DisplacedProjector, facing, reconstruct_displaced
 from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
 from stream.core.config import ReconstructionConfig
 
@@ -44,6 +44,8 @@ class FinalSlices:
     basis: Basis
     distance_um: float
     """From the axis to the detector; once the first slice is through, negative where depth counts upstream."""
+    solver: Solver
+    """Of every channel without parallax; bases, parallax and other quantities are the CPU's."""
     sense: str | None = None
     """Of the depth along the beam, as the data have it; None where parallax is not corrected."""
 
@@ -56,6 +58,7 @@ class FinalSlices:
         sums: Floats,
         beam: Reals,
         distance_um: float,
+        solver: Solver,
     ) -> Self:
         """Weigh the rays, whose beam is (slice, angle, position) 0..1 and whose summed patterns are `sums`."""
         weights, agreement = weigh_agreement(sums, beam, store.grid, projector.center_um)
@@ -64,7 +67,12 @@ class FinalSlices:
             rays = (np.full(n := np.count_nonzero(weights[s, a]), s), np.full(n, a), np.flatnonzero(weights[s, a]))
             moments.add(store.patterns[rays], store.variances(rays), store.monitors[rays])
         basis = find_basis(moments, config.rank or RANK)
-        return cls(store, config, projector, weights, agreement, basis, distance_um)
+        return cls(store, config, projector, weights, agreement, basis, distance_um, solver)
+
+    @property
+    def backend(self) -> str:
+        """What reconstructs the patterns: cpu or cuda."""
+        return "cpu" if self.config.parallax or self.config.rank is not None else self.solver.name
 
     def slice(self, s: int, volume: Floats) -> tuple[Voxels, Reals]:
         """SIRT of one slice into volume (y, x, bin): its voxels, residual trace."""
@@ -86,7 +94,7 @@ class FinalSlices:
         """Every channel of a slice, for its own sake; the residual trace."""
         patterns, weights, iterations = self.store.patterns[s], self.weights[s], self.config.iterations
         if not self.config.parallax:
-            return reconstruct(self.projector, patterns, weights, iterations, out)[1]
+            return self.solver.reconstruct(self.projector, patterns, weights, iterations, out)[1]
         if not weights.any():
             out[:] = np.nan
             return np.full(iterations, np.nan)

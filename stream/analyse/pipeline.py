@@ -26,6 +26,7 @@ from stream.analyse.slices import Voxels
 from stream.analyse.statistics import class_statistics
 from stream.analyse.store import PatternStore, mapped, window
 from stream.analyse.tomograph import Tomograph
+from stream.analyse.tomography.cuda import Solver
 from stream.analyse.voxels import VoxelReader
 from stream.core.axis import RadialAxis
 from stream.core.config import Config, Region
@@ -84,11 +85,12 @@ class Pipeline:
         reader = VoxelReader.from_config(config, axis)
         regions = {"global": None, **{region.name: region.range for region in config.regions}}
         sinograms = Sinograms(store, regions, reader.phases)
-        imaging: Imaging = (
-            Raster(store, volume)
-            if grid.raster
-            else Tomograph(store, config.reconstruction, volume, sinograms.windows["global"], distance_um)
-        )
+        imaging: Imaging
+        if grid.raster:
+            imaging = Raster(store, volume)
+        else:
+            solver = Solver.open(config.integration.backend)
+            imaging = Tomograph(store, config.reconstruction, volume, sinograms.windows["global"], distance_um, solver)
         optics = Optics(store, imaging, distance_um, config.reconstruction.parallax)
         section = config.fluorescence
         elements = None if section is None else Elements.create(directory, config, section, store, imaging)

@@ -17,6 +17,7 @@ from stream.analyse.slices import Voxels, share_out, show, some_rays
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
+from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
@@ -56,6 +57,8 @@ class Tomograph:
     """(slice, angle, position) sum of each ray's pattern, which tells the axis."""
     distance_um: float = np.inf
     """From the axis to the detector, for the parallax of the final slices; live ones have it uncorrected."""
+    solver: Solver = field(default_factory=Solver)
+    """Of the final slices."""
     center: Center = field(init=False)
     basis: Basis = field(init=False)
     slices: list[SpectralSlice] = field(init=False)
@@ -94,6 +97,7 @@ class Tomograph:
             "center_um": self.center.um,
             "center_from": self.center.source,
             "iterations": self.config.iterations,
+            "reconstruction_backend": self._final.backend if self._final else "cpu",
             "parallax_sense": self._final and self._final.sense,
             "basis": {"rank": basis.rank, "structures": basis.structures, "left_out": basis.left_out,
                       "worst_bin": basis.worst},
@@ -183,7 +187,9 @@ class Tomograph:
         if self.config.center == "auto":
             found = self._axis.find(beam)
             self._turn_about(Center(found.center_um, found.source))
-        self._final = FinalSlices.of(self.store, self.config, self.projector(), self.sums, beam, self.distance_um)
+        self._final = FinalSlices.of(
+            self.store, self.config, self.projector(), self.sums, beam, self.distance_um, self.solver
+        )
         self.basis = self._final.basis
 
     def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:

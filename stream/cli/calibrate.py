@@ -19,4 +19,4 @@ def calibrate(
     """Find the instrument's line widths from a line standard's frame."""
     from stream.service.calibration import write_instrument
 
-    typer.echo(write_instrument(load_config(config), image, calibrant, output))
+    typer.echo(write_instrument(load_config(config, calibrated=False), image, calibrant, output))

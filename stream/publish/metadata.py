@@ -21,6 +21,7 @@ FROM_ANALYSE = (
     "center_um",
     "center_from",
     "iterations",
+    "reconstruction_backend",
     "residual",
     "residual_trace",
     "basis",

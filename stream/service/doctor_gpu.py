@@ -1,4 +1,4 @@
-"""Every way to integrate on a GPU, beside the CPU's result for the same frames, and how fast it was here."""
+"""Every use of a GPU beside the CPU's result for the same frames or rays, and how fast it was here."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pyFAI.detectors import detector_factory
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
+from stream.analyse.tomography.cuda import with_kernels
 from stream.core.config import IntegrationConfig
 from stream.core.errors import MessageError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
@@ -23,6 +24,7 @@ from stream.ingest.integrate.cuda import Card, CudaIntegrator, CupyCard
 from stream.ingest.integrate.cuda.launch import decode
 from stream.ingest.integrate.opencl import OpenclIntegrator
 from stream.service.doctor import Finding
+from stream.service.doctor_sirt import check_sirt
 from stream.simulate.wire import compress
 
 DETECTOR = "Eiger2 4M"
@@ -75,6 +77,7 @@ def examine_gpu() -> Iterator[Finding]:
     if card is not None:
         yield Finding("cuda", True, card.name)
         yield from check_cuda(cpu, card, trials)
+        yield check_sirt(card.cupy, with_kernels(card))
     if other is not None:
         yield Finding("opencl", True, other.device)
         yield from check_patterns("opencl", other, trials, CLOSE)

@@ -54,7 +54,7 @@ class Setup:
 
         The beam is polarised also where the run does not correct for it.
         """
-        config = load_config(path)
+        config = load_config(path, calibrated=False)
         polarization = config.integration.polarization
         wire = config.detector.format
         return cls(

@@ -53,9 +53,9 @@ def test_inspect_of_something_else(site: Site) -> None:
 
 
 def test_calibrate_with_a_simulated_line_standard(site: Site) -> None:
-    """The width of the found lines is that of the detector: a pixel at the distance, and the bins."""
+    """Widths of pixels and bins are found; the config may name the profile that is yet to be written."""
     write_poni(site.folder / "detector.poni", (512, 512), 75e-6)
-    site.write(integration={"bins": 1200})
+    site.write(integration={"bins": 1200}, instrument="instrument.yaml")
     standard = ("--calibrant", "lab6", "--image", "lab6.edf")
     simulate = site.command("simulate", "--config", site.path, *standard)
     assert simulate.wait() == 0, simulate.err

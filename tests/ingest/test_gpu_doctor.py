@@ -19,6 +19,7 @@ from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.opencl import OpenclIntegrator
 from stream.service import doctor
 from stream.service.doctor_gpu import CLOSE, Trial, check_cuda, check_patterns, make_trials, virtual_detector
+from stream.service.doctor_sirt import Size, check_sirt
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,22 @@ def test_a_card_that_flips_a_bit(cpu: CpuIntegrator, trials: list[Trial], progra
     found = list(check_cuda(cpu, Flips(program), trials[:1], frames=1))
     assert [finding.sound for finding in found] == [False, False, False]
     assert not any("frames/s" in finding.text for finding in found), "no rate of wrong results"
+
+
+def test_sirt_on_a_card_that_is_right_and_on_one_that_is_not(program: Path) -> None:
+    class Wrong(ShimCard):
+        def launch(self, kernel: str, grid: tuple[int, int], threads: int, shared: int, *arguments: Any) -> None:
+            super().launch(kernel, grid, threads, shared, *arguments)
+            if kernel == "backproject":
+                arguments[-1][5, 5] *= 1.01
+
+    size = Size(12, 6, 2, 2)
+    found = check_sirt(np, ShimCard(program), size)
+    assert found.sound
+    assert "a channel and iteration takes" in found.text
+    found = check_sirt(np, Wrong(program), size)
+    assert found.sound is False
+    assert "µs" not in found.text, "no rate of wrong results"
 
 
 def test_opencl_patterns(cpu: CpuIntegrator, trials: list[Trial]) -> None:

@@ -21,7 +21,7 @@ LONGEST = 200
 """Characters of a value that an error shows."""
 
 
-def load_config(path: Path | str, environment: Mapping[str, str] | None = None) -> Config:
+def load_config(path: Path | str, environment: Mapping[str, str] | None = None, *, calibrated: bool = True) -> Config:
     """Read a config file.
 
     Parameters
@@ -30,6 +30,8 @@ def load_config(path: Path | str, environment: Mapping[str, str] | None = None) 
         The YAML file; paths in it are relative to its folder.
     environment
         Where ``BRAGGSTREAM__SECTION__KEY`` overrides are looked for; the process's own by default.
+    calibrated
+        False for commands that come before `instrument` is written: the config is read without it.
 
     Raises
     ------
@@ -39,6 +41,8 @@ def load_config(path: Path | str, environment: Mapping[str, str] | None = None) 
     path = Path(path)
     raw = read_yaml(path)
     override(raw, os.environ if environment is None else environment)
+    if not calibrated:
+        raw.pop("instrument", None)
     return parse_config(raw, path.parent)
 
 

@@ -7,5 +7,6 @@ from __future__ import annotations
 
 from stream.analyse.tomography.cuda.projector import CudaProjector, with_kernels
 from stream.analyse.tomography.cuda.sirt import reconstruct
+from stream.analyse.tomography.cuda.solver import Solver
 
-__all__ = ["CudaProjector", "reconstruct", "with_kernels"]
+__all__ = ["CudaProjector", "Solver", "reconstruct", "with_kernels"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ class CudaProjector:
 
     def __init__(self, host: Projector, card: Card) -> None:
         self.host, self.card = host, card
-        self._tables = card.put(host._extent.astype(np.int32)), card.put(_views(host))
 
     def forward(self, volume: Any, out: Any) -> None:
         """Project volume (y, x, channel), per micrometre, to ray sums (angle, position, channel)."""
@@ -51,6 +51,11 @@ class CudaProjector:
     def back(self, rays: Any, out: Any) -> None:
         """Transpose of `forward`: (angle, position, channel) to (y, x, channel), 0 outside the field of view."""
         self._launch("backproject", rays, out)
+
+    @cached_property
+    def _tables(self) -> tuple[Any, Any]:
+        """Put there in the stream of their first use."""
+        return self.card.put(np.ascontiguousarray(self.host._extent, np.int32)), self.card.put(_views(self.host))
 
     def _launch(self, kernel: str, source: Any, out: Any) -> None:
         sums, channels = out.shape[0] * out.shape[1], out.shape[2]
@@ -66,4 +71,5 @@ def _views(host: Projector) -> NDArray[np.float64]:
     slope = np.minimum(abs(cos), abs(sin))
     curvature = np.where(slope > 1e-6, 0.5 / np.maximum(slope, 1e-6), 0)
     origin = -host._p0 - 0.5 * (host.count - 1) * (cos + sin)
-    return np.column_stack([cos, sin, origin, outer, inner, host._side / np.maximum(abs(cos), abs(sin)), curvature])
+    height = host._side / np.maximum(abs(cos), abs(sin))
+    return np.ascontiguousarray(np.stack([cos, sin, origin, outer, inner, height, curvature], axis=-1))

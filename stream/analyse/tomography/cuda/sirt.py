@@ -15,7 +15,7 @@ from stream.analyse.tomography.projector import Floats
 from stream.analyse.tomography.steps import RaySet
 from stream.ingest.integrate.cuda.card import Card
 
-TOGETHER = 256  # channels: 1 GB on the card at 560 positions and 180 angles
+TOGETHER = 256  # channels: 2 GB on the card at 560 positions and 180 angles
 
 
 def reconstruct(
@@ -69,7 +69,8 @@ class _Step:
     """max(lowest, x + C Aᵀ R W (b - A x)) for some channels and a set of rays."""
 
     def __init__(self, xp: Any, card: Card, rays: RaySet, sinogram: Floats, block: slice) -> None:
-        self._host = [np.ascontiguousarray(sinogram[rays.angles, :, block]), rays.weight, rays.scale, rays.voxel_scale]
+        host = sinogram[rays.angles, :, block], rays.weight, rays.scale, rays.voxel_scale
+        self._host = [np.ascontiguousarray(array) for array in host]  # kept until they are there
         b, weight, scale, voxel_scale = map(card.put, self._host)
         self._xp, self._projector = xp, CudaProjector(rays.projector, card)
         known = xp.isfinite(b) & (weight > 0)[..., None]
