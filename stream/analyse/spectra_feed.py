@@ -27,8 +27,14 @@ class SpectraFeed:
 
     @property
     def arriving(self) -> bool:
-        """True while spectra come, so that the final maps wait for them; its own silence ends the stream."""
-        return bool(self.ledger.snapshot().state.get("phase") == "acquiring")
+        """True while spectra come, so that the final maps wait for them; its own silence ends the stream.
+
+        A stream that has not begun is waited for where it comes from a recording, which always ends.
+        """
+        state = self.ledger.snapshot().state
+        if "live" not in state:  # its ingest is still starting
+            return True
+        return bool(state["phase"] == "acquiring" or (not state["live"] and state["phase"] != "ended"))
 
     def rows(self) -> list[FrameRow]:
         """Rows since the last call; their patterns are in the journal."""

@@ -117,7 +117,7 @@ def open_fluorescence(directory: RunDirectory, config: Config, stream: Fluoresce
         window=Window(stream.queue_bytes // 2),
         first_frame=stream.first_frame,
     )
-    ledger.commit(started=before.get("started", time.time()))
+    ledger.commit(started=before.get("started", time.time()), live=live)
     resume(ingest, sent_again=not live)
     return ingest
 

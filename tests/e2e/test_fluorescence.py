@@ -11,7 +11,7 @@ import h5py
 import httpx
 import numpy as np
 import pytest
-from helpers.chain import Command, Sender, Site, correlation, free_port, results, tiny_site, until
+from helpers.chain import Command, Sender, Site, assert_identical, correlation, free_port, results, tiny_site, until
 
 from stream.core.config import load_config
 from stream.core.rundir import RunDirectory
@@ -108,6 +108,19 @@ def test_elements_of_a_scan_with_both_streams(site: Site, ended: list[Command]) 
     assert metadata["fluorescence"]["energy"]["step"] == pytest.approx(0.01002, rel=1e-3)
     assert metadata["fluorescence"]["chi_square"] < 2
     assert metadata["units"]["xrf_Ni"] == "1/um"
+
+
+@pytest.mark.slow
+def test_a_replay_gives_the_same_elements(site: Site, ended: list[Command]) -> None:
+    site.write(scan={"angles": {"start": 0.0, "step": 15.0, "count": 12}})
+    beamline = site.command("simulate", "--config", site.path, "--seed", str(SEED))
+    run = site.run()
+    ended += [beamline, run]
+    assert run.wait(200) == 0, run.err
+    replay = site.command("replay", "run", "--config", site.path, "--output", "again", "--once")
+    ended.append(replay)
+    assert replay.wait(200) == 0, replay.err
+    assert_identical(results(site.folder / "run"), results(site.folder / "again"))
 
 
 @pytest.mark.slow
