@@ -151,6 +151,7 @@ def test_a_stream_that_starts_late_and_loses_spectra(site: Site, ended: list[Com
     check_elements(found, truth_of(site))
 
 
+@pytest.mark.slow
 def test_a_fluorescence_stream_that_never_comes(site: Site, ended: list[Command]) -> None:
     """The diffraction is complete without it; the page says how many spectra are missing."""
     site.write(scan={"angles": {"start": 0.0, "step": 15.0, "count": 12}}, reconstruction={"iterations": 5})
