@@ -78,7 +78,7 @@ class Sinograms:
         self._sum[:], self._summed[:] = 0, False
         for name, limits in self.regions.items():
             planes = [window(plane, self.store.axis, limits) for plane in self._projections()]
-            self.windows[name] = np.reshape(planes, self.store.grid.shape).astype(np.float32)
+            self.windows[name][:] = np.reshape(planes, self.store.grid.shape)  # in place: others look at it, too
 
     def weigh_all(self) -> None:
         """Amounts of all rays, in the order of the grid."""

@@ -17,29 +17,23 @@ from stream.analyse.classify.model import REACH
 from stream.analyse.classify.preprocess import SliceScale
 from stream.analyse.clusters import Clusters
 from stream.analyse.crystal.fit import PatternFit
-from stream.analyse.crystal.instrument import load_instrument
 from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
-from stream.analyse.crystal.response import Response
-from stream.analyse.crystal.smooth import Hump
-from stream.analyse.crystal.structure import load_structure
 from stream.analyse.joined import joined
 from stream.analyse.masks import MASK_REASONS, NOT_YET, OUTSIDE, mask_name
-from stream.analyse.ratios import ratio_maps, ratio_units
+from stream.analyse.phases import as_phase, build_fit, fitted_units, flat_maps
 from stream.analyse.slices import Indices, Voxels, batches
 from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
-from stream.core.config import AmorphousPhase, Config, CrystallinePhase
-from stream.core.errors import ConfigError, FitError
-from stream.ingest.integrate import load_geometry, load_mask
+from stream.core.config import Config
+from stream.core.errors import FitError
 
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
 
 CLASSES = 0.4  # of the time to read voxels; the rest is for fits
 START = 0.25  # of the time to fit, for where the fits start
-ANGLES = {"alpha", "beta", "gamma"}
 
 log = structlog.get_logger()
 
@@ -118,7 +112,7 @@ class VoxelReader:
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """All the maps of a slice of that shape (y, x) of which nothing is known."""
-        planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in self._fitted_units()}
+        planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in fitted_units(self.fit)}
         planes |= {mask_name(phase): np.full(shape, NOT_YET, dtype=np.int8) for phase in self.crystals}
         if self.classifier is not None:
             planes |= {name: np.full(shape, -1, dtype=np.int8) for name in ("class_index", "cluster_index")}
@@ -258,59 +252,7 @@ class VoxelReader:
 
     def _units(self) -> dict[str, str]:
         units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1", "cluster_index": "1"}
-        return units | self._fitted_units()
-
-    def _fitted_units(self) -> dict[str, str]:
-        if self.fit is None:
-            return {}
-        units = {"fit_quality": "1"}
-        for crystal in self.fit.crystals:
-            name = crystal.name
-            units |= {f"phase_{name}": "arbitrary", f"fraction_{name}": "1", f"strain_{name}": "1"}
-            units |= {f"strain_error_{name}": "1", f"size_{name}": "nm", f"cell_volume_{name}": "Angstrom3"}
-            for parameter in crystal.structure.lattice.free:
-                units[f"{parameter}_{name}"] = "degree" if parameter in ANGLES else "Angstrom"
-            units |= ratio_units(crystal, self.axis)
-        return units | {f"phase_{hump.name}": f"intensity {self.axis.unit}/um" for hump in self.fit.humps}
-
-
-def as_phase(phase: CrystallinePhase | AmorphousPhase) -> Crystal | Hump:
-    """A phase of the config as the fit knows it."""
-    if isinstance(phase, CrystallinePhase):
-        return Crystal(phase.name, load_structure(phase.cif))
-    return Hump(phase.name, phase.hump.position, phase.hump.width)
-
-
-def build_fit(config: Config, axis: RadialAxis, phases: list[Crystal | Hump]) -> PatternFit:
-    """The fit that the config describes."""
-    instrument = load_instrument(config.instrument) if config.instrument is not None else None
-    strain = config.strain
-    response = None
-    if instrument is not None:
-        geometry = load_geometry(config.detector.geometry)
-        response = Response.of(geometry, config.integration, load_mask(config.detector.mask, geometry))
-    try:
-        return PatternFit(axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase, response)
-    except FitError as error:
-        raise ConfigError(str(error)) from None
-
-
-def flat_maps(result: FitResult, fit: PatternFit) -> Arrays:
-    """The fit's arrays (n,) under the names of the maps."""
-    maps: Arrays = {f"phase_{name}": area for name, area in result.humps.items()}
-    for crystal in fit.crystals:
-        name, phase = crystal.name, result.phases[crystal.name]
-        maps |= {
-            f"phase_{name}": phase.amount,
-            f"fraction_{name}": phase.fraction,
-            f"strain_{name}": phase.strain,
-            f"strain_error_{name}": phase.strain_error,
-            f"size_{name}": phase.size,
-            f"cell_volume_{name}": phase.cell_volume,
-        }
-        maps |= {f"{parameter}_{name}": values for parameter, values in phase.cell.items()}
-        maps |= ratio_maps(crystal, fit.axis, phase) | {mask_name(name): phase.reason}
-    return maps | {"fit_quality": result.fit_quality}
+        return units | fitted_units(self.fit)
 
 
 def placed(values: npt.NDArray[Any], where: Indices, before: npt.NDArray[Any]) -> npt.NDArray[Any]:

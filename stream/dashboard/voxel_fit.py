@@ -14,7 +14,7 @@ from stream.analyse.crystal.maps import FitResult, PhaseMaps
 from stream.analyse.crystal.model import State
 from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.williamson_hall import williamson_hall
-from stream.analyse.voxels import as_phase, build_fit
+from stream.analyse.phases import as_phase, build_fit
 from stream.core.axis import RadialAxis
 from stream.core.config import Config
 from stream.core.errors import FitError

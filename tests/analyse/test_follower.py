@@ -347,6 +347,21 @@ def test_an_update_begins_as_a_line_is_complete(tmp_path: Path) -> None:
     assert follower.revision == first + 1
 
 
+def test_a_run_that_was_reopened_ends_as_one_in_one_go(tmp_path: Path) -> None:
+    found = []
+    for name, parts in (("once", [range(36)]), ("reopened", [range(20), range(20, 36)])):
+        scan = Scan(tmp_path / name)
+        follower = scan.follower()
+        for part in parts:
+            for n in part:
+                scan.add([n], counts=100.0 + 10 * n)
+            scan.end(follower)
+        assert np.isfinite(follower.pipeline.imaging.sums).all()  # those that the axis is looked for in
+        found.append(results(scan.directory.path))
+    for path, array in found[0].items():
+        np.testing.assert_array_equal(found[1][path], array, err_msg=path)
+
+
 def test_a_final_result_in_a_basis_does_not_depend_on_the_order_of_frames(tmp_path: Path) -> None:
     found = []
     for name, order in (("forward", np.arange(36)), ("shuffled", np.random.default_rng(0).permutation(36))):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from stream.analyse.classify.check import check_folder
-from stream.analyse.classify.choose import AnyClassifier, Auto, Ensemble, load_classifier, vote
+from stream.analyse.classify.choose import LOOKED_AT, AnyClassifier, Auto, Ensemble, load_classifier, vote
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
 from stream.analyse.classify.model import REACH, Prediction, models_folder
 from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
@@ -298,15 +298,27 @@ def test_auto_tells_its_choice_and_settles(unseen: tuple[Floats, npt.NDArray[np.
     assert "no data" in auto.told["reason"]
 
 
-def test_a_model_that_disagrees_with_the_rest_is_not_chosen(unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:
-    patterns, _ = unseen
+@pytest.mark.parametrize(("share", "kept"), [(0.05, True), (0.2, False)])
+def test_the_best_by_its_card_is_kept_unless_it_contradicts_the_rest(
+    unseen: tuple[Floats, npt.NDArray[np.int8]], share: float, kept: bool
+) -> None:
+    """All others are of one mind; the best names this share of the voxels otherwise."""
+    patterns, truth = unseen
     auto = load_classifier("auto")
     assert isinstance(auto, Auto)
-    best = auto.members[0]
-    good = best.run
-    best.run = lambda inputs: np.roll(good(inputs), 1, axis=-1)  # type: ignore[method-assign]
+    common = auto.members[0].predict(patterns, AXIS)
+    other = np.random.default_rng(5).random(truth.shape) < share
+    off = Prediction(np.where(other, (common.index + 1) % len(CLASSES), common.index), common.probability)
+    assert truth.size <= LOOKED_AT
+    best, *others = auto.members
+    best.judge = lambda values, scale: off  # type: ignore[method-assign]
+    for member in others:
+        member.judge = lambda values, scale: common  # type: ignore[method-assign]
     auto.predict(patterns, AXIS)
-    assert auto.name != best.name
+    assert (auto.name == best.name) is kept
+    assert auto.reason.startswith("the best by its card" if kept else "agrees best")
+    agreed = (off.index == common.index)[truth >= 0].mean()
+    assert f"{agreed:.1%}" in auto.reason
 
 
 def test_the_ensemble_tells_its_members() -> None:

@@ -180,6 +180,7 @@ REFUSED = [
     ("integration: {range: [1, .inf]}", "integration.range.1 is inf", "finite"),
     ("integration: {polarization: .nan}", "integration.polarization is nan", "finite"),
     ("reconstruction: {center: .nan}", "reconstruction.center is nan", "auto"),
+    ("reconstruction: {center: 1000}", "reconstruction.center is 1000", "-50 to 50"),
     ("reconstruction: {center: foo}", "reconstruction.center is 'foo'", "auto"),
     ("reconstruction: {center: true}", "reconstruction.center is True", "auto"),
     ("detector: {idle_timeout: .inf}", "detector.idle_timeout is inf", "finite"),

@@ -24,6 +24,7 @@ from stream.core.axis import RadialAxis
 
 Floats = npt.NDArray[np.float32]
 LOOKED_AT = 4096  # voxels that a choice is made by
+TOLERATED = 0.1  # share of them on which the best by its card may contradict the vote
 
 
 class Panel(Judge):
@@ -66,9 +67,10 @@ class Ensemble(Panel):
 
 
 class Auto(Panel):
-    """The model that agrees best with all of them on the data at hand, its card weighing as much.
+    """The best by its card; where it contradicts the vote of all models by much, the one that agrees best.
 
-    It is chosen once, by the middle of the first slice that is read after `settle`.
+    It is chosen once, by the middle of the first slice that is read after `settle`. Agreement settles it only then:
+    families that look at the same neighbourhood err alike, and would outvote a better one that does not.
     """
 
     def __init__(self, members: list[Classifier]) -> None:
@@ -107,13 +109,19 @@ class Auto(Panel):
             return
         self._looked = True
         agreement = [float((each.index == common)[judged].mean()) for each in found]
-        merits = [member.accuracy * agrees for member, agrees in zip(self.members, agreement, strict=True)]
-        best = int(np.argmax(merits))
-        self.chosen = self.members[best]
-        self.reason = (
-            f"{self.chosen.accuracy:.1%} of unseen voxels right by its card, and agrees with the vote of "
-            f"{len(self.members)} models on {agreement[best]:.1%} of {int(judged.sum())} voxels"
-        )
+        best = 0 if agreement[0] >= 1 - TOLERATED else int(np.argmax(agreement))
+        card, self.chosen = self.members[0], self.members[best]
+        votes = f"the vote of {len(self.members)} models on"
+        if self.chosen is card:
+            self.reason = (
+                f"the best by its card: {card.accuracy:.1%} of unseen voxels right; agrees with {votes} "
+                f"{agreement[0]:.1%} of {int(judged.sum())} voxels"
+            )
+        else:
+            self.reason = (
+                f"agrees best with {votes} {agreement[best]:.1%} of {int(judged.sum())} voxels; "
+                f"{card.name}, the best by its card, on {agreement[0]:.1%}"
+            )
 
 
 AnyClassifier = Classifier | Ensemble | Auto

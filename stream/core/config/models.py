@@ -164,6 +164,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _axis_is_scanned(self) -> Config:
+        center, points = self.reconstruction.center, self.scan.positions.points()
+        if self.scan.mode == "tomography" and center != "auto" and not min(points) <= center <= max(points):
+            raise ValueError(
+                f"reconstruction.center is {center:g}: scan.positions go from {min(points):g} to {max(points):g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_encoder(self) -> Config:
         found = len(self.encoders)
         if self.scan.index == "pcap" and found != 1:
