@@ -41,5 +41,8 @@ class Imaging(Protocol):
     def coverage(self) -> Floats:
         """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""
 
+    def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
+        """As `coverage`, of these rays (slice, angle, position)."""
+
     def residual(self) -> float | None:
         """The latest residual, relative; None where there is none."""

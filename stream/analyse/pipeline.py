@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.model import State
+from stream.analyse.elements import Elements
 from stream.analyse.imaging import Imaging
 from stream.analyse.optics import Optics
 from stream.analyse.particle_table import tell_of_particles
@@ -56,6 +57,7 @@ class Pipeline:
     optics: Optics
     reader: VoxelReader
     regions: dict[str, tuple[float, float] | None]
+    elements: Elements | None = None
     trace: list[float] = field(default_factory=list)
     planes: list[Arrays] = field(default_factory=list)
     noise: npt.NDArray[np.float32] = field(init=False)
@@ -90,7 +92,9 @@ class Pipeline:
             solver = Solver.open(config.integration.backend)
             imaging = Tomograph(store, config.reconstruction, volume, sinograms.windows["global"], distance_um, solver)
         optics = Optics(store, imaging, distance_um, config.reconstruction.parallax)
-        pipeline = cls(directory, config, store, sinograms, imaging, optics, reader, regions)
+        section = config.fluorescence
+        elements = None if section is None else Elements.create(directory, config, section, store, imaging)
+        pipeline = cls(directory, config, store, sinograms, imaging, optics, reader, regions, elements)
         pipeline.planes = [pipeline._blank(grid.map_shape[1:]) for _ in volume]
         pipeline.noise = np.full((len(volume), axis.bins), np.nan, dtype=np.float32)
         return pipeline
@@ -103,6 +107,11 @@ class Pipeline:
     def take(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
         """Take journalled frames."""
         self.sinograms.take([row.slot for row in rows if self.store.take(journal, row)])
+
+    def take_spectra(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
+        """Take journalled spectra of the fluorescence stream."""
+        assert self.elements is not None  # without its section nobody follows that stream
+        self.elements.take(journal, rows)
 
     def add_regions(self, regions: Sequence[Region]) -> None:
         """Regions that a person drew; one of a known name replaces it."""
@@ -123,6 +132,8 @@ class Pipeline:
             self._weigh()
         self.sinograms.update()
         self.optics.update()
+        if self.elements is not None:
+            self.elements.update()
         return self._maps(self.trace[-500:])
 
     def finish(self, record: LedgerRecord) -> Maps:
@@ -143,6 +154,8 @@ class Pipeline:
         self._weigh()
         self.sinograms.weigh_all()
         self.optics.finish(self.config.reconstruction.iterations)
+        if self.elements is not None:
+            self.elements.finish(self.config.reconstruction.iterations)
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
         result = Result(
@@ -189,6 +202,7 @@ class Pipeline:
         arrays["sum_pattern"] = self.sinograms.sum_pattern(store.with_beam)
         arrays.update(self.sinograms.arrays())
         arrays.update(self.optics.arrays())
+        arrays.update({} if self.elements is None else self.elements.arrays())
         arrays["voxel_noise"] = self.noise
         arrays["projection_frames"] = store.measured.sum(axis=2)
         reader, axes = self.reader, store.grid.map_axes
@@ -205,6 +219,9 @@ class Pipeline:
             **self.reader.told(),
         }
         told["units"] = self.optics.units(told["units"])
+        if self.elements is not None:
+            told["units"] |= self.elements.units()
+            told["fluorescence"] = self.elements.told()
         return arrays, told
 
     def _stack(self, name: str) -> npt.NDArray[Any]:

@@ -12,6 +12,7 @@ import structlog
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stream.analyse.pipeline import Maps, Pipeline
+from stream.analyse.spectra_feed import SpectraFeed
 from stream.core.axis import RadialAxis
 from stream.core.commands import Command, read_commands
 from stream.core.config import Config, Region
@@ -40,7 +41,8 @@ def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
     threadpool_limits(1, "blas")  # its threads spin while they wait, and the work is shared out to threads as it is
     axis = RadialAxis(**state["axis"])
     pipeline = Pipeline.create(directory, config, grid, axis, state["background"], state["distance_um"])
-    Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline).run(stop)
+    feed = None if config.fluorescence is None else SpectraFeed.of(directory, grid)
+    Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline, feed).run(stop)
 
 
 @dataclass(slots=True)
@@ -52,6 +54,7 @@ class Follower:
     ledger: LedgerReader
     journal: Journal
     pipeline: Pipeline
+    feed: SpectraFeed | None = None
     status: Status = Status.WAITING
     revision: int = 0
     started: float = field(default_factory=time.time)
@@ -83,10 +86,11 @@ class Follower:
             return
         # the phase is read before the rows: when it says ended and none is new, all are here
         phase = self.ledger.snapshot().state["phase"]
-        grown = self._take()
+        arriving = self.feed is not None and self.feed.arriving
+        grown = self._take() | self._take_spectra()
         if self.status.final:
             return
-        if phase == "ended" and not grown:
+        if phase == "ended" and not arriving and not grown:
             self._finish()
         elif self._is_due() and self.pipeline.frames and self._idle <= RESTING:
             self._update()
@@ -111,6 +115,14 @@ class Follower:
         self._idle = 0
         self._advance(Happening.FRAME)
         return True
+
+    def _take_spectra(self) -> bool:
+        """The same of the fluorescence stream, whose frames neither begin nor reopen a run."""
+        rows = [] if self.feed is None else self.feed.rows()
+        if self.feed is not None and self.feed.journal is not None and rows:
+            self.pipeline.take_spectra(self.feed.journal, rows)
+            self._idle = 0
+        return bool(rows)
 
     def _update(self) -> None:
         self._idle += 1

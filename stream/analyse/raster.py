@@ -61,6 +61,10 @@ class Raster:
         """(1, y, x): 1 where a point was measured, else 0."""
         return self.given[None].astype(np.float32)
 
+    def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
+        """As `coverage`, of these rays (slice, angle, position)."""
+        return usable.transpose(1, 0, 2).astype(np.float32)
+
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
         """(1, y, x) the rays' own values."""
         return np.where(usable, additive_values(sinogram), np.float32(np.nan)).transpose(1, 0, 2)

@@ -204,6 +204,12 @@ class Tomograph:
         rays = zip(values, usable.astype(np.float64), strict=True)
         return np.stack([reconstruct(projector, v[..., None], w, iterations)[0][..., 0] for v, w in rays])
 
+    def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
+        """As `coverage`, of these rays (slice, angle, position)."""
+        projector = self.projector()
+        columns = np.stack([projector.column_sums(rays) for rays in usable.astype(np.float64)])
+        return np.clip(columns / self.planned, 0, 1).astype(np.float32)
+
     def coverage(self) -> Floats:
         """Measured share of the planned ray weight, (slice, y, x), NaN outside the field of view."""
         return np.clip(self.columns / self.planned, 0, 1).astype(np.float32)

@@ -86,12 +86,19 @@ def _run_table(directory: RunDirectory) -> Table:
     reader = LedgerReader(directory.ledger, grid)
     snapshot, revision = reader.snapshot(), read_revision(directory.revision)
     reader.close()
-    told = run_metadata(config, revision, snapshot, read_failure(directory))
+    spectra = None
+    if config.fluorescence is not None:
+        reader = LedgerReader(directory.fluorescence.ledger, grid)
+        spectra = reader.snapshot()
+        reader.close()
+    told = run_metadata(config, revision, snapshot, read_failure(directory), spectra)
     table = _table(f"run {config.scan.name}")
     table.add_row("status", run_status(read_status(directory), snapshot.state["phase"]))
     _add_warnings(table, told)
     table.add_row("grid", "{} slices × {} angles × {} positions".format(*grid.shape))
     _add_frames(table, snapshot.frames)
+    if spectra is not None:
+        table.add_row("spectra", "{integrated} of {expected}, {missing} missing".format(**spectra.frames))
     if revision is not None:
         _add_maps(table, told)
         table.add_row("maps", ", ".join(revision.maps))

@@ -12,8 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stream.core.errors import UsageError
-
 EVERY = 10.0  # seconds between two lines
 FAULTS = (
     "What goes wrong, with commas between. Shares (0 to 1) of the frames: drop:S, duplicate:S, corrupt:S (bits "
@@ -41,12 +39,11 @@ def simulate(
     """Be a virtual beamline: send a scan, write its truth, or a line standard's frame."""
     from stream.simulate.command import simulate as perform
 
-    if fluorescence is not None:
-        raise UsageError(f"--fluorescence is {fluorescence!r}: fluorescence is not available in this version")
     with shown() as progress:
         sent = perform(
             preset=preset, config=config, endpoint=endpoint, format=format, rate=rate, faults=faults, seed=seed,
-            absorption=absorption, parallax=parallax, truth=truth, calibrant=calibrant, image=image, progress=progress,
+            absorption=absorption, parallax=parallax, truth=truth, calibrant=calibrant, image=image,
+            fluorescence=fluorescence, progress=progress,
         )  # fmt: skip
     typer.echo(f"wrote {image}" if calibrant else f"sent {sent} frames")
 

@@ -8,6 +8,8 @@
     recording/       raw-0001.h5, ...                 written by ingest
     journal.bin      a slot for each grid point       written by ingest
     ledger.sqlite    what happened to every frame     written by ingest
+    fluorescence/    recording, journal, ledger of    written by the ingest of fluorescence
+                     the spectra
     frame.npz        the latest frame, reduced        written by ingest
     commands/        000001.json, ...                 written by publish, applied in order
     state.json       status of the run                written by analyse
@@ -83,6 +85,11 @@ class RunDirectory:
         return self.path / "ledger.sqlite"
 
     @property
+    def fluorescence(self) -> FluorescenceDirectory:
+        """What is kept of the fluorescence stream; config, commands and logs are the run's."""
+        return FluorescenceDirectory(self.path / "fluorescence")
+
+    @property
     def frame(self) -> Path:
         """The latest frame."""
         return self.path / "frame.npz"
@@ -131,3 +138,29 @@ class RunDirectory:
     def logs(self) -> Path:
         """Folder of the logs."""
         return self.path / "logs"
+
+
+class FluorescenceDirectory(RunDirectory):
+    """The part of a run directory that belongs to the fluorescence stream."""
+
+    __slots__ = ()
+
+    @property
+    def config(self) -> Path:
+        """The run's."""
+        return RunDirectory(self.path.parent).config
+
+    @property
+    def commands(self) -> Path:
+        """The run's."""
+        return RunDirectory(self.path.parent).commands
+
+    @property
+    def logs(self) -> Path:
+        """The run's."""
+        return RunDirectory(self.path.parent).logs
+
+    @property
+    def spectra(self) -> Path:
+        """Spectra in the channels of the elements' lines, float32 (slice, angle, position, channel)."""
+        return self.path / "spectra.f4"

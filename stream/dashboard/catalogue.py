@@ -116,6 +116,8 @@ def kinds(config: Config) -> dict[str, Kind]:
 def _kind(name: str, known: dict[str, Kind], revision: Revision) -> Kind:
     if name in known:
         return known[name]
+    if name == "xrf_coverage":
+        return Kind("Quality", "Coverage by the fluorescence stream", "XRF coverage", "cividis", UNITY)
     if name.startswith("xrf_"):
         element = name.removeprefix("xrf_")
         return Kind("Elements", f"Fluorescence of {element}", element, "plasma")

@@ -31,6 +31,7 @@ class RunView:
     config: Config
     grid: ScanGrid = field(init=False)
     _ledger: LedgerReader = field(init=False)
+    _spectra: LedgerReader | None = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stamp: tuple[int, int] | None = None
     _revision: Revision | None = None
@@ -39,6 +40,8 @@ class RunView:
         """Nothing is read yet."""
         self.grid = ScanGrid.from_config(self.config.scan)
         self._ledger = LedgerReader(self.directory.ledger, self.grid)
+        spectra = LedgerReader(self.directory.fluorescence.ledger, self.grid)
+        self._spectra = None if self.config.fluorescence is None else spectra
 
     @property
     def scan(self) -> str:
@@ -68,7 +71,9 @@ class RunView:
         rate = state.get("rate") if fresh else None
         missing = snapshot.frames["missing"]
         stored = _modified(self.directory.revision)
-        metadata = run_metadata(self.config, revision, snapshot, read_failure(self.directory))
+        with self._lock:
+            spectra = None if self._spectra is None else self._spectra.snapshot()
+        metadata = run_metadata(self.config, revision, snapshot, read_failure(self.directory), spectra)
         del metadata["particles"]  # long, and asked for every other second: they have an address of their own
         return {
             **metadata,

@@ -23,7 +23,7 @@ from stream.ingest.beside import Beside
 from stream.ingest.books import Books
 from stream.ingest.ledger import FrameRow
 from stream.ingest.recorded import RecordedMessage
-from stream.ingest.reduction import Frame, Reduction, rejected
+from stream.ingest.reduction import Frame, Reduces, rejected
 from stream.ingest.sources import Source
 from stream.ingest.watch import Watch
 from stream.ingest.window import Pending, Window
@@ -47,7 +47,7 @@ class Ingest:
 
     directory: RunDirectory
     decode: Decoder
-    reduction: Reduction
+    reduction: Reduces
     acquisition: Acquisition
     books: Books
     beside: Beside
@@ -104,7 +104,7 @@ class Ingest:
     @property
     def monitored(self) -> bool:
         """True where the config names an incident intensity."""
-        return self.reduction.detector.monitor is not None or self.beside.join.monitor is not None
+        return self.reduction.monitor is not None or self.beside.join.monitor is not None
 
     def turn(self, *, exhausted: bool) -> None:
         """What is to be done between two messages; an exhausted source has no more to give."""

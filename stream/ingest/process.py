@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from stream.core.config import Config
+from stream.core.config import Config, FluorescenceConfig, FrameStream, MonitorStream
 from stream.core.errors import RunDirectoryError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
@@ -32,6 +32,7 @@ from stream.ingest.reduction import Reduction
 from stream.ingest.resume import resume
 from stream.ingest.series import Series
 from stream.ingest.sources import RecordingSource, SocketSource, Source
+from stream.ingest.spectra import SpectraReduction
 from stream.ingest.watch import Watch
 from stream.ingest.window import Window
 
@@ -47,12 +48,28 @@ class Replay:
 
 
 def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
-    """Ingest one stream until `stop` is set."""
+    """Ingest the diffraction stream until `stop` is set."""
     config = directory.read_config()
-    ingest = open_ingest(directory, config, live=replay is None)
+    serve(open_ingest(directory, config, live=replay is None), config.detector, config.monitors, stop, replay)
+
+
+def run_fluorescence(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
+    """Ingest the fluorescence stream of the run in `directory` until `stop` is set."""
+    config = directory.read_config()
+    assert config.fluorescence is not None  # who starts this process has looked
+    if replay is not None:
+        replay = Replay(spectra_of(replay.path), replay.speed)
+    ingest = open_fluorescence(directory.fluorescence, config, config.fluorescence, live=replay is None)
+    serve(ingest, config.fluorescence, [], stop, replay)
+
+
+def serve(
+    ingest: Ingest, stream: FrameStream, monitors: list[MonitorStream], stop: threading.Event, replay: Replay | None
+) -> None:
+    """Open the source and take its messages; everything is closed at the end."""
     try:
-        source = open_source(config, ingest, replay)
-        log.info("ingest.ready", endpoint=None if replay else config.detector.endpoint, frames=len(ingest.books.taken))
+        source = open_source(ingest, stream, monitors, replay)
+        log.info("ingest.ready", endpoint=None if replay else stream.endpoint, frames=len(ingest.books.taken))
         try:
             ingest.run(source, stop)
         finally:
@@ -61,15 +78,54 @@ def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | 
         ingest.close()
 
 
-def open_source(config: Config, ingest: Ingest, replay: Replay | None) -> Source:
+def open_source(ingest: Ingest, stream: FrameStream, monitors: list[MonitorStream], replay: Replay | None) -> Source:
     """The sockets, or the recording behind what was taken of it already."""
     if replay is None:
         rows, columns = ingest.reduction.expected.shape
-        return SocketSource.open(config.detector, rows * columns * 2, config.monitors)
+        return SocketSource.open(stream, rows * columns * 2, monitors)
     if replay.path is None:
         return RecordingSource(iter(()))
-    first_frame = config.detector.first_frame or 0
-    return RecordingSource.open(replay.path, replay.speed, ingest.messages, first_frame)
+    return RecordingSource.open(replay.path, replay.speed, ingest.messages, stream.first_frame or 0)
+
+
+def spectra_of(recording: Path | None) -> Path | None:
+    """The spectra's part of a recorded run; None where there is none."""
+    if recording is None or not recording.is_dir():
+        return None
+    spectra = RunDirectory(recording).fluorescence
+    return spectra.path if spectra.recording.is_dir() else None
+
+
+def open_fluorescence(directory: RunDirectory, config: Config, stream: FluorescenceConfig, *, live: bool) -> Ingest:
+    """Everything the ingest of spectra needs, as `open_ingest`; directory is the fluorescence stream's."""
+    directory.create()
+    ledger = Ledger.open(directory.ledger)
+    before = ledger.state()
+    scan = config.scan
+    grid = ScanGrid.from_config(scan)
+    reduction = SpectraReduction(detector=stream, grid=grid, note=ledger.event)
+    shape = reduction.expected.shape
+    recorder = Recorder(directory.recording, shape, ledger.event) if config.recording.frames else None
+    ingest = Ingest(
+        directory=directory,
+        decode=decoder_for(stream.format if live else "auto"),
+        reduction=reduction,
+        acquisition=Acquisition(stream.idle_timeout, series_of(config, grid)),
+        books=Books(Journal.create(directory.journal, grid.size, shape[1]), ledger, recorder),
+        beside=Beside(Join.create(grid, scan.series_frames, [], None), ledger),
+        watch=Watch(stream, live),
+        window=Window(stream.queue_bytes // 2),
+        first_frame=stream.first_frame,
+    )
+    ledger.commit(started=before.get("started", time.time()), live=live)
+    resume(ingest, sent_again=not live)
+    return ingest
+
+
+def series_of(config: Config, grid: ScanGrid) -> Series:
+    """The series that make up the scan."""
+    scan = config.scan
+    return Series(frames=scan.series_frames, count=grid.size // scan.series_frames, kind=scan.series)
 
 
 def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Ingest:
@@ -105,14 +161,13 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
         preview=Preview(directory.frame, mask),
     )
-    series = Series(frames=scan.series_frames, count=grid.size // scan.series_frames, kind=scan.series)
     encoder = config.encoders[0] if scan.index == "pcap" else None
     recorder = Recorder(directory.recording, geometry.shape, ledger.event) if config.recording.frames else None
     ingest = Ingest(
         directory=directory,
         decode=decoder_for(detector.format if live else "auto"),
         reduction=reduction,
-        acquisition=Acquisition(detector.idle_timeout, series),
+        acquisition=Acquisition(detector.idle_timeout, series_of(config, grid)),
         books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
         beside=Beside(Join.create(grid, scan.series_frames, config.monitors, encoder), ledger),
         watch=Watch(detector, live),

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,6 +28,63 @@ TOGETHER = 8
 Frame = tuple[FrameRow, Pattern]
 NOWHERE = -1
 """Slot of a frame whose place comes from another stream."""
+
+
+class Reduces(Protocol):
+    """What makes a row and a pattern of an image; monitor and transmission are the keys of its readings."""
+
+    @property
+    def monitor(self) -> str | None:
+        """Key of the incident intensity, None where there is none."""
+        ...
+
+    @property
+    def transmission(self) -> str | None:
+        """Key of the beam behind the sample."""
+        ...
+
+    @property
+    def grid(self) -> ScanGrid:
+        """The scan."""
+        ...
+
+    @property
+    def expected(self) -> Expects:
+        """What images must be like."""
+        ...
+
+    def mask_of(self, event: SeriesStart) -> Mask | None:
+        """Pixels that a header masks, None where it tells none."""
+        ...
+
+    def begin(self, saturation: int | None, mask: Mask | None) -> None:
+        """From now on images are of a series whose header told this."""
+        ...
+
+    def submit(self, event: Image, number: int, received: float) -> Future[Frame]:
+        """Row and pattern of an image."""
+        ...
+
+    def slot(self, event: Image, number: int) -> int:
+        """Grid point of an image."""
+        ...
+
+    def close(self) -> None:
+        """End the threads."""
+        ...
+
+
+class Expects(Protocol):
+    """What images must be like."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        ...
+
+    def differences(self, header: SeriesStart) -> list[str]:
+        """Sentences for what a header says otherwise."""
+        ...
 
 
 class Job(NamedTuple):
@@ -58,6 +115,16 @@ class Reduction:
     def __post_init__(self) -> None:
         """Until a header says more, the detector is as config and geometry have it."""
         self._integrate = self.base
+
+    @property
+    def monitor(self) -> str | None:
+        """Key of the incident intensity."""
+        return self.detector.monitor
+
+    @property
+    def transmission(self) -> str | None:
+        """Key of the beam behind the sample."""
+        return self.detector.transmission
 
     def mask_of(self, event: SeriesStart) -> Mask | None:
         """Pixels that a header masks for the configured channel, (rows, columns); None where it tells none.

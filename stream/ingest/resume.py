@@ -49,7 +49,7 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
     ingest.settle()
     for slot in [] if sent_again else sorted(intact.keys() - ingest.books.taken):
         row = intact[slot] if ingest.monitored else replace(intact[slot], monitor=None)
-        ledger.add(row if ingest.reduction.detector.transmission is None else replace(row, transmission=math.nan))
+        ledger.add(row if ingest.reduction.transmission is None else replace(row, transmission=math.nan))
         ingest.books.taken.add(slot)
         ingest.received += 1
     if "phase" in state:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 import zmq
 
-from stream.core.config import DetectorConfig, MonitorStream
+from stream.core.config import FluorescenceConfig, FrameStream, MonitorStream
 from stream.core.errors import UnavailableError
 from stream.core.messages import Parts
 from stream.ingest.recorded import RecordedMessage, read_recording
@@ -58,7 +58,7 @@ class SocketSource:
     _poller: zmq.Poller = field(default_factory=zmq.Poller)
 
     @classmethod
-    def open(cls, detector: DetectorConfig, message_bytes: int, monitors: Sequence[MonitorStream] = ()) -> SocketSource:
+    def open(cls, detector: FrameStream, message_bytes: int, monitors: Sequence[MonitorStream] = ()) -> SocketSource:
         """Connect (or bind) as the config says.
 
         Parameters
@@ -72,10 +72,11 @@ class SocketSource:
         UnavailableError
             when an endpoint cannot be used.
         """
+        key = "fluorescence" if isinstance(detector, FluorescenceConfig) else "detector"
         room = max(1, detector.queue_bytes // 4 // max(message_bytes, 1))
         source = cls([])
         try:
-            source.sockets.append(connected(detector, "detector", room))
+            source.sockets.append(connected(detector, key, room))
             for i, monitor in enumerate(monitors):
                 source.sockets.append(connected(monitor, f"monitors.{i}", MONITOR_QUEUE))
         except UnavailableError:
@@ -103,7 +104,7 @@ class SocketSource:
         self.sockets = []
 
 
-def connected(stream: DetectorConfig | MonitorStream, key: str, room: int) -> zmq.Socket[bytes]:
+def connected(stream: FrameStream | MonitorStream, key: str, room: int) -> zmq.Socket[bytes]:
     """A socket as the config describes it, for `room` waiting messages; `key` names it in the error."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     socket = context.socket(zmq.PULL if stream.socket == "pull" else zmq.SUB)

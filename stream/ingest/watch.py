@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.core.config import DetectorConfig
+from stream.core.config import FrameStream
 from stream.ingest.numbers import Numbers
 
 RATE_EVERY = 1.0  # seconds over which the rate is taken
@@ -18,7 +18,7 @@ TOO_LONG = 2.0  # seconds of unbroken work until the sender is said to wait
 class Watch:
     """Looks at the messages of one detector; `live` is False for a recording, whose gaps are no news."""
 
-    detector: DetectorConfig
+    detector: FrameStream
     live: bool
     disconnected: bool = False
     stolen: str | None = None

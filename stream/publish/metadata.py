@@ -40,6 +40,7 @@ FROM_ANALYSE = (
     "transmission",
     "parallax",
     "parallax_sense",
+    "fluorescence",
 )
 FROM_INGEST = {"recording": "recording_suspended", "back_pressure": "back_pressure", "stolen": "stolen"}
 """What ingest warns of, null or a sentence: the key of its state, and the key in the metadata."""
@@ -49,7 +50,11 @@ LIBRARIES = ("numpy", "numba", "pyFAI", "gemmi", "onnxruntime", "tiled")
 
 
 def run_metadata(
-    config: Config, revision: Revision | None, snapshot: LedgerSnapshot, failure: str | None = None
+    config: Config,
+    revision: Revision | None,
+    snapshot: LedgerSnapshot,
+    failure: str | None = None,
+    spectra: LedgerSnapshot | None = None,
 ) -> dict[str, Any]:
     """The container's metadata as plain JSON values (NaN is None), without any key of the config.
 
@@ -61,6 +66,8 @@ def run_metadata(
         The ledger, at the same commit or a later one.
     failure
         Why the run's processes cannot go on, as `read_failure` says.
+    spectra
+        The ledger of the fluorescence stream, where there is one.
     """
     told = dict(revision.metadata) if revision else {}
     frames = {**snapshot.frames, "no_beam": told.get("no_beam", [])}
@@ -69,7 +76,9 @@ def run_metadata(
         "revision": revision.number if revision else 0,
         "sample": config.scan.sample,
         "frames": frames,
-        "fluorescence_frames": None,
+        "fluorescence_frames": None
+        if spectra is None
+        else {**spectra.frames, "no_beam": (told.get("fluorescence") or {}).get("no_beam", [])},
         "failure": failure,
         **{name: snapshot.state.get(key) for key, name in FROM_INGEST.items()},
         "disconnected": bool(snapshot.state.get("disconnected")),

@@ -53,6 +53,7 @@ class TiledPublisher:
     failure: BaseException | None = None
     _grid: ScanGrid = field(init=False)
     _ledger: LedgerReader = field(init=False)
+    _spectra: LedgerReader | None = field(init=False)
     _run: str = field(init=False)
     _thread: threading.Thread | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -68,6 +69,8 @@ class TiledPublisher:
         """Nothing is published yet; the run keeps the id that an earlier process gave it."""
         self._grid = ScanGrid.from_config(self.config.scan)
         self._ledger = LedgerReader(self.directory.ledger, self._grid)
+        spectra = LedgerReader(self.directory.fluorescence.ledger, self._grid)
+        self._spectra = None if self.config.fluorescence is None else spectra
         self._run = (read_json(self.directory.published) or {}).get("run") or uuid.uuid4().hex
         self._report()
 
@@ -215,7 +218,9 @@ class TiledPublisher:
 
     def _write_metadata(self, scan: TiledScan) -> None:
         """All of it after a revision; between two the counts, where they changed."""
-        metadata = run_metadata(self.config, self._revision, self._ledger.snapshot(), read_failure(self.directory))
+        spectra = None if self._spectra is None else self._spectra.snapshot()
+        failure = read_failure(self.directory)
+        metadata = run_metadata(self.config, self._revision, self._ledger.snapshot(), failure, spectra)
         sent = scan.metadata("")
         if any(sent.get(key) != value for key, value in metadata.items() if key != "updated"):
             scan.set_metadata("", {**metadata, "run": self._run})

@@ -107,7 +107,7 @@ def completed(messages: Iterator[RecordedMessage], ingest: Ingest, place: int) -
     The header gets the place of the series, an image the incident intensity (``detector.monitor``): between those of
     the frames before and after it.
     """
-    series, first, key = ingest.acquisition.series, ingest.first_frame or 0, ingest.reduction.detector.monitor
+    series, first, key = ingest.acquisition.series, ingest.first_frame or 0, ingest.reduction.monitor
     rows = [row for row in ingest.books.ledger.frames().values() if row.monitor is not None and row.number >= 0]
     known = sorted((row.number, row.monitor) for row in rows if row.monitor is not None and isfinite(row.monitor))
     numbers, values = [number for number, _ in known], [value for _, value in known]
@@ -115,7 +115,7 @@ def completed(messages: Iterator[RecordedMessage], ingest: Ingest, place: int) -
         ingest.books.ledger.event(
             f"detector.monitor {key!r} is not in a detector's file: it is taken from the frames beside"
         )
-    behind = ingest.reduction.detector.transmission
+    behind = ingest.reduction.transmission
     if behind is not None:
         ingest.books.ledger.event(
             f"detector.transmission {behind!r} is not in a detector's file: rays of its frames weigh nothing"

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stream.analyse.elements import ANGSTROM_KEV
+from stream.analyse.fluorescence.lines import element_lines
 from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config
 from stream.core.scan import ScanGrid
@@ -43,6 +45,10 @@ def check(config: Config) -> Iterator[str]:
     axis = integrate.axis
     empty = int(np.count_nonzero(integrate(np.zeros(geometry.shape, dtype=np.uint16)).norms == 0))
     yield f"patterns: {axis.bins} bins from {axis.low:.4g} to {axis.high:.4g} {axis.unit}, {empty} without a pixel"
+    if config.fluorescence is not None:
+        for element in config.fluorescence.elements:
+            element_lines(element, ANGSTROM_KEV / geometry.wavelength)
+        yield f"fluorescence: {', '.join(config.fluorescence.elements)}"
     reader = VoxelReader.from_config(config, axis)
     yield from reader.description()
     yield f"disk: the journal takes {grid.size * axis.bins * PATTERN_BYTES / 1e9:.2f} GB"

@@ -14,13 +14,17 @@ import signal
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from stream.core.errors import BraggstreamError
 from stream.core.rundir import RunDirectory
 
-NICE = {"ingest": 0, "analyse": 5, "publish": 3, "tiled": 3}
+if TYPE_CHECKING:
+    from stream.ingest.process import Replay
+
+NICE = {"ingest": 0, "fluorescence": 0, "analyse": 5, "publish": 3, "tiled": 3}
 LIFELINE = "BRAGGSTREAM_LIFELINE"
 REPLAY = "BRAGGSTREAM_REPLAY"
 TILED_HOST = "127.0.0.1"
@@ -35,7 +39,13 @@ def run_child(name: str, directory: RunDirectory) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     watch_supervisor()
     os.nice(NICE[name])
-    {"ingest": _ingest, "analyse": _analyse, "publish": _publish, "tiled": _tiled}[name](directory)
+    {
+        "ingest": _ingest,
+        "fluorescence": _fluorescence,
+        "analyse": _analyse,
+        "publish": _publish,
+        "tiled": _tiled,
+    }[name](directory)
 
 
 def watch_supervisor() -> None:
@@ -61,13 +71,25 @@ def stop_on_sigterm() -> threading.Event:
 
 
 def _ingest(directory: RunDirectory) -> None:
-    from stream.ingest.process import Replay, run_ingest
+    from stream.ingest.process import run_ingest
 
-    replay = None
-    if REPLAY in os.environ:
-        path, _, speed = os.environ[REPLAY].rpartition("|")
-        replay = Replay(Path(path) if path else None, float(speed) if speed != "max" else None)
-    run_ingest(directory, stop_on_sigterm(), replay)
+    run_ingest(directory, stop_on_sigterm(), _replay())
+
+
+def _fluorescence(directory: RunDirectory) -> None:
+    from stream.ingest.process import run_fluorescence
+
+    run_fluorescence(directory, stop_on_sigterm(), _replay())
+
+
+def _replay() -> Replay | None:
+    """What takes the place of the sockets, if anything does."""
+    from stream.ingest.process import Replay
+
+    if REPLAY not in os.environ:
+        return None
+    path, _, speed = os.environ[REPLAY].rpartition("|")
+    return Replay(Path(path) if path else None, float(speed) if speed != "max" else None)
 
 
 def _analyse(directory: RunDirectory) -> None:

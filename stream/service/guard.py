@@ -17,7 +17,7 @@ from stream.core.rundir import RunDirectory
 
 LOCK_WAIT = 5.0
 KEPT = {"lock", "beamline"}  # may lie in a directory that holds no run yet
-FIXED_SECTIONS = ("scan", "detector", "integration")
+FIXED_SECTIONS = ("scan", "detector", "fluorescence", "integration")
 
 
 def take_lock(directory: RunDirectory, wait: float = LOCK_WAIT) -> int:
@@ -89,7 +89,7 @@ def check_resume(directory: RunDirectory, config: Config) -> None:
         for key, old, new in differences(before[section], now[section], section):
             raise RunDirectoryError(
                 f"{directory.path} was begun with {key} = {old!r}, the config says {new!r}; "
-                "a resumed run keeps scan, detector and integration"
+                "a resumed run keeps scan, detector, fluorescence and integration"
             )
 
 

@@ -102,7 +102,9 @@ def perform(
     stop: threading.Event,
 ) -> None:
     """Tend the children until the run is over."""
-    names = ("ingest", "analyse", "publish", *(("tiled",) if job.config.publish.tiled == "embedded" else ()))
+    spectra = job.config.fluorescence is not None
+    tiled = job.config.publish.tiled == "embedded"
+    names = ("ingest", *["fluorescence"] * spectra, "analyse", "publish", *["tiled"] * tiled)
     # maps that were final before are so no more, unless nothing can be added: of a recording, to a full grid
     over = job.recording is not None or read_status(directory) in CLOSED
     before = -1 if over else last_revision(directory)
@@ -123,6 +125,7 @@ def perform(
                 raise
     finally:
         put_at_rest(directory.ledger)
+        put_at_rest(directory.fluorescence.ledger)
 
 
 def outcome(directory: RunDirectory, config: Config) -> Status:
@@ -175,7 +178,11 @@ def revive(directory: RunDirectory) -> None:
 
 def sweep(directory: RunDirectory) -> None:
     """Remove what a killed process had not moved into place; nobody else writes now."""
-    for path in (*directory.path.glob("*.partial"), *directory.recording.glob("*.partial")):
+    for path in (
+        *directory.path.glob("*.partial"),
+        *directory.recording.glob("*.partial"),
+        *directory.fluorescence.recording.glob("*.partial"),
+    ):
         path.unlink()
 
 

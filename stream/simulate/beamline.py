@@ -15,9 +15,11 @@ from stream.simulate.arming import Arm, Message, SeriesPlan, make_arms, make_mes
 from stream.simulate.damage import cut_short, flip_bits
 from stream.simulate.deliveries import deliveries
 from stream.simulate.faults import Faults
+from stream.simulate.fluorescence import VirtualSpectra
 from stream.simulate.monitors import Monitor
 from stream.simulate.scan import VirtualScan
 from stream.simulate.sockets import POLL, Context, Outlet, Thief
+from stream.simulate.spectra_outlet import SpectraOutlet, spectra_border, spectra_message
 from stream.simulate.wire import Encoder, Series, make_encoder, retype
 
 QUEUE = 32  # messages that wait in the detector's socket
@@ -50,6 +52,8 @@ class Beamline:
         Streams of readings; each has a socket of its own, which connects where the receiver's binds.
     attach_reading
         Whether the image appendix carries the incident intensity.
+    spectra
+        The fluorescence, and where it goes; a spectrum that nobody is there to take is lost.
     publish, connect
         PUB in the place of PUSH, for a receiver that subscribes; connect, to one that binds.
 
@@ -72,6 +76,7 @@ class Beamline:
         plan: SeriesPlan | None = None,
         monitors: Sequence[MonitorStream] = (),
         attach_reading: bool = True,
+        spectra: tuple[VirtualSpectra, SpectraOutlet] | None = None,
         publish: bool = False,
         connect: bool = False,
     ) -> None:
@@ -86,6 +91,8 @@ class Beamline:
         try:
             self._detector = Outlet(self._context, zmq.XPUB if publish else zmq.PUSH, endpoint, QUEUE, connect=connect)
             self._monitors = [(Monitor(stream, scan), self._monitor_outlet(stream)) for stream in monitors]
+            self._spectra = None if spectra is None else (spectra[0], spectra[1].open(self._context))
+            self._first_spectrum = 0 if spectra is None else spectra[1].first_frame
         except BaseException:
             self._context.destroy(linger=0)
             raise
@@ -125,7 +132,21 @@ class Beamline:
             for monitor, outlet in self._monitors:
                 for envelope in monitor.follow(message):
                     outlet.send([envelope], stop)
+            self._follow(message, stop)
             yield message
+
+    def _follow(self, message: Message, stop: threading.Event) -> None:
+        """Send the spectrum that belongs to a frame, and the stream's own begin and end."""
+        if self._spectra is None:
+            return
+        spectra, outlet = self._spectra
+        if not outlet.socket.poll(0, zmq.POLLOUT):
+            return
+        if message.kind == "image":
+            counts, told = spectra.spectra(message.arm.first + message.frame)
+            outlet.send(spectra_message(message.frame + self._first_spectrum, counts, told), stop)
+        else:
+            outlet.send(spectra_border(message.kind), stop)
 
     def _deliver(self, message: Message, stop: threading.Event) -> bool:
         """Send a message when its time has come and there is room; False when `stop` came first."""
@@ -173,15 +194,21 @@ class Beamline:
         publishing = [outlet for _, outlet in self._monitors if outlet.socket.type == zmq.XPUB]
         if self._detector.socket.type == zmq.XPUB:
             self._detector.wait(zmq.POLLIN, stop)
-        elif publishing:
+        elif publishing or self._spectra is not None:
             self._detector.wait(zmq.POLLOUT, stop)
+        if self._spectra is not None:
+            outlet = self._spectra[1]
+            event = zmq.POLLIN if outlet.socket.type == zmq.XPUB else zmq.POLLOUT
+            if not outlet.wait(event, stop, SUBSCRIBED) and not stop.is_set():
+                log.warning("fluorescence.nobody-there", endpoint=outlet.endpoint, waited_s=SUBSCRIBED)
         for outlet in publishing:
             if not outlet.wait(zmq.POLLIN, stop, SUBSCRIBED) and not stop.is_set():
                 log.warning("monitor.nobody-subscribed", endpoint=outlet.endpoint, waited_s=SUBSCRIBED)
 
     def _close(self, stop: threading.Event) -> None:
         """Let the sockets empty themselves; in a thread, because nothing else can leave zmq_ctx_term early."""
-        for outlet in (self._detector, *(outlet for _, outlet in self._monitors)):
+        beside = [] if self._spectra is None else [self._spectra[1]]
+        for outlet in (self._detector, *(outlet for _, outlet in self._monitors), *beside):
             outlet.socket.close(linger=0 if stop.is_set() else int(1000 * LINGER))
         emptying = threading.Thread(target=self._context.term, daemon=True)
         emptying.start()

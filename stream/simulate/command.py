@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.core.config import Config, MonitorStream, load_config
+from stream.core.config import Config, FluorescenceConfig, MonitorStream, load_config
 from stream.core.errors import UsageError
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate.geometry import load_geometry
@@ -21,8 +21,10 @@ from stream.simulate.calibrant import calibrant_image, write_image
 from stream.simulate.defaults import ENDPOINT, POLARIZATION, default_config, default_integrator
 from stream.simulate.detector import Detector
 from stream.simulate.faults import Faults
+from stream.simulate.fluorescence import VirtualSpectra
 from stream.simulate.presets import find_preset
 from stream.simulate.scan import DOSE, VirtualScan
+from stream.simulate.spectra_outlet import SpectraOutlet
 from stream.simulate.truth import write_truth
 
 PRESET = "ncm622-cycled"
@@ -44,6 +46,7 @@ class Setup:
     transmission: str | None = None
     publish: bool = False
     connect: bool = False
+    fluorescence: FluorescenceConfig | None = None
 
     @classmethod
     def from_config(cls, path: Path) -> Setup:
@@ -67,6 +70,7 @@ class Setup:
             transmission=config.detector.transmission,
             publish=config.detector.socket == "sub",
             connect=config.detector.bind,
+            fluorescence=config.fluorescence,
         )
 
     @classmethod
@@ -99,6 +103,7 @@ def simulate(
     truth: Path | None = None,
     calibrant: str | None = None,
     image: Path | None = None,
+    fluorescence: str | None = None,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
 ) -> int:
@@ -127,6 +132,8 @@ def simulate(
         Where the ground truth goes (HDF5), before the first frame is sent.
     calibrant, image
         A line standard and the file for its frame; nothing is sent then.
+    fluorescence
+        Where spectra go, in the place of the config's own endpoint for them; without either there are none.
     stop
         Ends the scan early; in the main thread SIGTERM and SIGINT set it, too.
 
@@ -162,8 +169,9 @@ def simulate(
         parallax=parallax,
         transmission=setup.transmission,
     )
+    spectra = make_spectra(scan, setup.fluorescence, fluorescence)
     if truth is not None:
-        write_truth(scan, truth)
+        write_truth(scan, truth, None if spectra is None else spectra[0])
     beamline = Beamline(
         scan,
         endpoint or setup.endpoint,
@@ -173,11 +181,24 @@ def simulate(
         plan=setup.plan,
         monitors=setup.monitors,
         attach_reading=setup.attach_reading,
+        spectra=spectra,
         publish=setup.publish,
         connect=setup.connect,
     )
     with stopped_by_signals(stop or threading.Event()) as event:
         return beamline.run(event, progress)
+
+
+def make_spectra(
+    scan: VirtualScan, section: FluorescenceConfig | None, endpoint: str | None
+) -> tuple[VirtualSpectra, SpectraOutlet] | None:
+    """The fluorescence of the scan and where it goes; None where neither config nor command line wants it."""
+    if section is not None:
+        energy = section.energy
+        return VirtualSpectra(scan, offset=energy.offset, step=energy.step), SpectraOutlet.from_config(
+            section, endpoint
+        )
+    return None if endpoint is None else (VirtualSpectra(scan), SpectraOutlet(endpoint))
 
 
 def axis_of(config: Config) -> float:

@@ -94,7 +94,7 @@ class VirtualScan:
         self._lengths: dict[tuple[int, int], Floats] = {}
         contents = {(c.phase, c.strain, c.scale) for material in self.phantom.materials for c in material}
         self.components: list[Component] = sorted(contents)
-        self._mixing = self._mix()
+        self.mixing = self._mix()
         self._images = self._scaled_images(dose)
         self.intensity, self.reading = draw_monitor(grid.size, seed, dump)
         self._diode = draw_diode(grid.size, seed)
@@ -146,7 +146,7 @@ class VirtualScan:
 
         Shape (positions, zones · components).
         """
-        lengths = self._paths(at, angle) @ self._mixing
+        lengths = self._paths(at, angle) @ self.mixing
         return lengths.reshape(len(lengths), -1)
 
     def transmission(self, at: int, angle: int) -> Floats:
@@ -163,7 +163,7 @@ class VirtualScan:
         """µ of each material, 1/µm."""
         lengths = {name: kind.attenuation for name, kind in self.preset.crystals.items()}
         lengths |= {name: hump.attenuation for name, hump in self.preset.humps.items()}
-        return np.asarray(self._mixing @ [1 / lengths[phase] for phase, _, _ in self.components])
+        return np.asarray(self.mixing @ [1 / lengths[phase] for phase, _, _ in self.components])
 
     def _paths(self, at: int, angle: int) -> Floats:
         """µm of each material, (positions, zones, materials)."""
@@ -190,7 +190,7 @@ class VirtualScan:
         places = [self.detector.seen_from(depth) if depth else self.detector for depth in self.sample.depths]
         images = np.stack([place.images(patterns) for place in places])
         counts = images.mean(axis=(0, 2), dtype=np.float64) / self.detector.valid.mean()
-        images *= dose * (1 - AIR_SHARE) / (self.sample.mean_path() @ self._mixing @ counts)
+        images *= dose * (1 - AIR_SHARE) / (self.sample.mean_path() @ self.mixing @ counts)
         air *= dose * AIR_SHARE / (air.mean(dtype=np.float64) / self.detector.valid.mean())
         return np.concatenate([images.reshape(-1, images.shape[-1]), air])
 

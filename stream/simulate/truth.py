@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream import __version__
+from stream.simulate.fluorescence import VirtualSpectra
 from stream.simulate.phantom import Phantom
 from stream.simulate.scan import VirtualScan
 
@@ -59,6 +60,17 @@ def truth_maps(scan: VirtualScan) -> dict[str, npt.NDArray[Any]]:
     return {name: values[:, along, along] for name, values in found.items()}
 
 
+def element_maps(scan: VirtualScan, spectra: VirtualSpectra | None) -> dict[str, npt.NDArray[Any]]:
+    """``xrf_`` maps (slice, y, x): counts of an element's lines per µm and monitor unit; none without spectra."""
+    if spectra is None:
+        return {}
+    outside = ~scan.grid.field_of_view
+    turned = scan.grid.step < 0 and not scan.grid.raster
+    along = slice(None, None, -1 if turned else 1)
+    maps = {name: np.where(outside, np.nan, values).astype(np.float32) for name, values in spectra.maps().items()}
+    return {name: values[:, along, along] for name, values in maps.items()}
+
+
 def classify(crystalline: Floats, carbon: Floats, glass: Floats) -> npt.NDArray[np.int8]:
     """Index into CLASSES, by the voxel's content."""
     classes = np.zeros(crystalline.shape, dtype=np.int8)
@@ -83,8 +95,8 @@ def field_of_view(count: int) -> npt.NDArray[np.bool_]:
     return np.asarray(np.hypot(x[:, None], x) <= count / 2)
 
 
-def write_truth(scan: VirtualScan, path: Path) -> None:
-    """Write the maps as HDF5, group `maps`; the file's attributes say what was simulated."""
+def write_truth(scan: VirtualScan, path: Path, spectra: VirtualSpectra | None = None) -> None:
+    """Write the maps, with the elements' where there are spectra, as HDF5, group `maps`; attributes tell the rest."""
     with h5py.File(path, "w") as file:
         file.attrs.update(
             seed=scan.seed,
@@ -95,5 +107,5 @@ def write_truth(scan: VirtualScan, path: Path) -> None:
             version=__version__,
         )
         maps = file.create_group("maps")
-        for name, values in truth_maps(scan).items():
+        for name, values in (truth_maps(scan) | element_maps(scan, spectra)).items():
             maps.create_dataset(name, data=values, compression="gzip", compression_opts=1)

@@ -264,7 +264,15 @@ REFUSED = [
         "monitors.0.axes.angle.scale is 0",
         "must not be 0",
     ),
-    ("fluorescence: {endpoint: 'tcp://a:1'}", "fluorescence is {", "not available"),
+    ("fluorescence: {endpoint: 'tcp://a:1'}", "fluorescence.elements", "is missing"),
+    ("fluorescence: {endpoint: 'tcp://a:1', elements: [Ni, Ni]}", "fluorescence.elements", "names an element twice"),
+    ("fluorescence: {endpoint: 'tcp://a:1', elements: [ni]}", "fluorescence.elements.0 is 'ni'", "pattern"),
+    ("fluorescence: {endpoint: 'tcp://a:1', elements: [Ni], energy: {step: 0}}", "fluorescence.energy.step is 0", "0"),
+    (
+        "{scan: {index: appendix}, fluorescence: {endpoint: 'tcp://a:1', elements: [Ni]}}",
+        "fluorescence needs scan.index 'order'",
+        "'appendix'",
+    ),
     ("bluesky: {endpoint: 'tcp://a:1'}", "bluesky.endpoint is 'tcp://a:1'", "not available"),
 ]
 

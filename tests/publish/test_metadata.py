@@ -81,6 +81,15 @@ def test_a_failure_goes_before_what_analyse_and_ingest_say(tmp_path: Path) -> No
     assert run_metadata(config(tmp_path), told, snapshot(tmp_path))["failure"] is None
 
 
+def test_frames_of_the_fluorescence_stream_have_the_same_form(tmp_path: Path) -> None:
+    told = Revision(number=1, metadata={"fluorescence": {"no_beam": [3]}})
+    ledger = snapshot(tmp_path)
+    metadata = run_metadata(config(tmp_path), told, ledger, None, ledger)
+    assert metadata["fluorescence_frames"].keys() == metadata["frames"].keys()
+    assert (metadata["fluorescence_frames"]["no_beam"], metadata["frames"]["no_beam"]) == ([3], [])
+    assert run_metadata(config(tmp_path), told, ledger)["fluorescence_frames"] is None
+
+
 FATES = ["integrated", "duplicate", "dropped", "waiting", "commit", "untold", "restart", "damaged slot", *Reject]
 
 

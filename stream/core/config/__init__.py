@@ -1,6 +1,6 @@
 """The config of a run: what the user wrote, checked, with every default filled in."""
 
-from stream.core.config.detector import Column, DetectorConfig, MonitorStream
+from stream.core.config.detector import Column, DetectorConfig, FluorescenceConfig, FrameStream, MonitorStream
 from stream.core.config.integration import Background, Filter, IntegrationConfig, Method
 from stream.core.config.load import load_config, parse_config, read_resolved, write_resolved
 from stream.core.config.models import Config, DashboardConfig, PublishConfig, ReconstructionConfig, StrainConfig
@@ -16,6 +16,8 @@ __all__ = [
     "DashboardConfig",
     "DetectorConfig",
     "Filter",
+    "FluorescenceConfig",
+    "FrameStream",
     "IntegrationConfig",
     "Method",
     "MonitorStream",

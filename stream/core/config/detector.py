@@ -1,4 +1,4 @@
-"""Sections `detector` and `monitors`: what arrives, and from where."""
+"""Sections `detector`, `fluorescence` and `monitors`: what arrives, and from where."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
 from stream.core.config.base import Section
 from stream.core.config.scan import AxisName
@@ -20,21 +20,18 @@ def _address(value: str) -> str:
 
 
 Endpoint = Annotated[str, AfterValidator(_address)]
+Element = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
 
 
-class DetectorConfig(Section):
-    """Where the frames come from and how they are read."""
+class FrameStream(Section):
+    """Where frames of any kind come from."""
 
     endpoint: Endpoint
-    geometry: Path
     format: Literal["auto", "dectris-1", "dectris-2", "stins", "array-1"] = "auto"
     socket: Literal["pull", "sub"] = "pull"
     bind: bool = False
     first_frame: int | None = 0
-    mask: Path | None = None
     monitor: str | None = None
-    transmission: str | None = None
-    channel: str | None = None
     idle_timeout: float = Field(default=30.0, gt=0)
     queue_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
 
@@ -44,6 +41,40 @@ class DetectorConfig(Section):
         if value is None and info.data.get("format") != "array-1":
             raise ValueError("null, the first frame seen, needs format: array-1")
         return value
+
+
+class DetectorConfig(FrameStream):
+    """The diffraction detector: its frames and how they are read."""
+
+    geometry: Path
+    mask: Path | None = None
+    transmission: str | None = None
+    channel: str | None = None
+
+
+class EnergyAxis(Section):
+    """Energy of a channel's middle in keV: offset + step · channel."""
+
+    offset: float = 0.0
+    step: float = Field(default=0.01, gt=0)
+
+
+class FluorescenceConfig(FrameStream):
+    """The fluorescence detector: its spectra, and the elements whose lines are looked for.
+
+    monitor is a key of the spectra's own headers; without it the intensity of the same diffraction frame counts.
+    """
+
+    format: Literal["auto", "stins", "array-1"] = "auto"
+    energy: EnergyAxis = EnergyAxis()
+    elements: list[Element] = Field(min_length=1)
+
+    @field_validator("elements")
+    @classmethod
+    def _once(cls, elements: list[str]) -> list[str]:
+        if len(set(elements)) < len(elements):
+            raise ValueError("names an element twice")
+        return elements
 
 
 class Column(Section):

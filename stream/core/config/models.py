@@ -6,12 +6,12 @@ import re
 from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from stream.core.config.base import Section, only
-from stream.core.config.detector import DetectorConfig, Endpoint, MonitorStream
+from stream.core.config.detector import DetectorConfig, Endpoint, FluorescenceConfig, MonitorStream
 from stream.core.config.integration import IntegrationConfig
 from stream.core.config.phases import PHASE_MAPS, RESERVED, CrystallinePhase, Phase, Region
 from stream.core.config.scan import ScanConfig
@@ -104,7 +104,7 @@ class Config(Section):
     scan: ScanConfig
     detector: DetectorConfig
     monitors: list[MonitorStream] = Field(default=[])
-    fluorescence: Annotated[dict[str, Any] | None, only(None)] = None
+    fluorescence: FluorescenceConfig | None = None
     bluesky: BlueskyConfig = BlueskyConfig()
     integration: IntegrationConfig = IntegrationConfig()
     regions: list[Region] = Field(default=[])
@@ -190,6 +190,14 @@ class Config(Section):
         if self.scan.index == "pcap" and found != 1:
             raise ValueError(
                 f"scan.index is 'pcap': one of monitors must be the encoders' (maxiv-pcap, with axes), {found} are"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _spectra_in_order(self) -> Config:
+        if self.fluorescence is not None and self.scan.index != "order":
+            raise ValueError(
+                f"fluorescence needs scan.index 'order', not {self.scan.index!r}: spectra are joined by their number"
             )
         return self
 

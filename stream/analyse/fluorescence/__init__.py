@@ -1,0 +1,1 @@
+"""Spectra into net intensities of elements' lines; arrays in and out."""
