@@ -5,11 +5,13 @@ Compiled code is kept beside the package (numba's cache), or in NUMBA_CACHE_DIR 
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+import structlog
 
 from stream.analyse.store import PatternStore, window
 from stream.analyse.tomograph import Tomograph
@@ -76,4 +78,5 @@ def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> No
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))  # nobody's data
     print(f"kernels compiled in {warm():.0f} s")  # noqa: T201

@@ -15,7 +15,8 @@ from stream.core.rundir import RunDirectory
 def test_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path / "run")
     names = [name for name in vars(RunDirectory) if isinstance(vars(RunDirectory)[name], property)]
-    places = [getattr(directory, name) for name in names]
+    assert directory.fluorescence.path.parent == directory.path
+    places = [getattr(directory, name) for name in names if name != "fluorescence"]
     assert len(set(places)) == len(places)
     assert all(place.parent == directory.path for place in places)
 

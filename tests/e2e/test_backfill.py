@@ -31,6 +31,7 @@ def detector_file(path: Path, stream: Stream) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_run_with_gaps_is_filled(site: Site, stream: Stream, commands: list[Command], tmp_path: Path) -> None:
     """No bit of the final maps tells which frames came from where."""
 

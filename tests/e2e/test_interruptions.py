@@ -75,6 +75,7 @@ def test_killed_children_are_started_again(
     assert_identical(plain_run.arrays, results(site.folder / "run"))
 
 
+@pytest.mark.slow
 def test_an_incomplete_run_is_reopened_by_the_same_command(site: Site, stream: Stream, plain_run: PlainRun) -> None:
     with Sender(site.endpoint) as sender:
         sender.send([stream.start, *stream.images[:100], stream.end])

@@ -61,6 +61,7 @@ def test_another_kind_of_stream_changes_no_bit(site: Site, plain: dict[str, npt.
     assert_identical(plain, results(site.folder / "run"))
 
 
+@pytest.mark.slow
 def test_a_second_receiver_is_named_at_the_end(site: Site) -> None:
     code, command = perform(site, "steal", detector={"idle_timeout": 3.0})
     assert code == 3

@@ -87,6 +87,7 @@ def test_every_point_is_a_voxel(scanned: Site) -> None:
     assert np.corrcoef(depth.ravel(), attenuation.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_a_replay_changes_no_bit(scanned: Site) -> None:
     replay = scanned.command("replay", "run", "--output", "again", "--once")
     assert replay.wait() == 0, replay.err

@@ -124,7 +124,7 @@ def test_push_waits_and_loses_nothing(slow: Callable[[int, str], Course]) -> Non
     print("PUSH:", course)
     counts = course.counts
     assert (counts["received"], counts["integrated"], counts["missing_ranges"]) == (frames, frames, [])
-    assert course.sending > 1.3 * frames / RATE  # it was kept waiting
+    assert course.sending > 1.15 * frames / RATE  # it was kept waiting, once every buffer was full
     check_memory(course)
 
 
