@@ -1,6 +1,6 @@
 """Ingest at half the source's rate: PUSH waits and loses nothing, SUB loses what the ledger then names; memory is flat.
 
-BACKPRESSURE_SECONDS (5) of it; `make soak` takes 600.
+BACKPRESSURE_SECONDS (8) of it; `make soak` takes 600.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
 from stream.ingest.reduction import THREADS
 
-SECONDS = float(os.environ.get("BACKPRESSURE_SECONDS", "5"))
+SECONDS = float(os.environ.get("BACKPRESSURE_SECONDS", "8"))
 RATE = 200  # frames/s of the source; ingest takes half of them
 ANGLES = 20
 SIZE = 192
@@ -124,7 +124,7 @@ def test_push_waits_and_loses_nothing(slow: Callable[[int, str], Course]) -> Non
     print("PUSH:", course)
     counts = course.counts
     assert (counts["received"], counts["integrated"], counts["missing_ranges"]) == (frames, frames, [])
-    assert course.sending > 1.15 * frames / RATE  # it was kept waiting, once every buffer was full
+    assert course.sending > 1.3 * frames / RATE  # it was kept waiting
     check_memory(course)
 
 
