@@ -11,8 +11,9 @@ import httpx
 import numpy as np
 import pytest
 from helpers.browser import chromium, look, need_browser, wait, whole_page
-from helpers.dashboard import KEY, SCAN, free_port, serving
+from helpers.dashboard import KEY, SCAN, serving
 from helpers.fake_run import FakeRun
+from helpers.ports import free_port
 
 from stream.analyse.crystal.reasons import Reason
 from stream.core.commands import read_commands

@@ -11,7 +11,8 @@ import h5py
 import httpx
 import numpy as np
 import pytest
-from helpers.chain import Command, Sender, Site, assert_identical, correlation, free_port, results, tiny_site, until
+from helpers.chain import Command, Sender, Site, assert_identical, correlation, results, tiny_site, until
+from helpers.ports import free_port
 
 from stream.core.config import load_config
 from stream.core.rundir import RunDirectory

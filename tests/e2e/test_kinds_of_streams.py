@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy.typing as npt
 import pytest
-from helpers.chain import Command, Site, assert_identical, free_port, results, tiny_site
+from helpers.chain import Command, Site, assert_identical, results, tiny_site
+from helpers.ports import free_port
 
 KINDS: dict[str, dict[str, Any]] = {
     "stins, a series for each line, counting from one": {

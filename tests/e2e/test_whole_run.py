@@ -18,11 +18,11 @@ from helpers.chain import (
     Site,
     Stream,
     assert_identical,
-    free_port,
     results,
     simulated,
     until,
 )
+from helpers.ports import free_port
 from tiled.client import from_uri
 
 from stream.core.files import read_json

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 import zmq
+from helpers.ports import free_port
 from pyFAI.detectors import Detector as PixelDetector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 from pyFAI.io.ponifile import PoniFile
@@ -36,13 +36,6 @@ from stream.simulate.wire import Series, make_encoder
 
 Message = list[bytes]
 PATIENCE = 90.0  # s, for a machine that does other things besides
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 
 import httpx
 from helpers.fake_run import FakeRun
+from helpers.ports import free_port
 
 from stream.dashboard.app import create_server
 from stream.dashboard.voxels import FitVoxel
@@ -23,13 +23,6 @@ def sentence(response: httpx.Response, status: int) -> str:
     """What an answer with this status says."""
     assert response.status_code == status, response.text
     return str(response.json()["detail"])
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

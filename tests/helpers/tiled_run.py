@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from typing import Any
 import h5py
 import httpx
 import numpy as np
+from helpers.ports import free_port
 
 from stream.core.config import Config, parse_config
 from stream.core.revision import Revision, write_revision
@@ -42,9 +42,7 @@ class Server:
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
 
     @property
     def url(self) -> str:

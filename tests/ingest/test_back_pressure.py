@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 import zmq
 from helpers.bench import Message, patterns, read_frames, v1_end, v1_start, write_config
-from helpers.chain import Sender, free_port, write_poni
+from helpers.chain import Sender, write_poni
 from helpers.encode import v1_image
+from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
 from stream.core.config import write_resolved

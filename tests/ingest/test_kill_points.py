@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 from helpers.bench import Bench, Message, patterns, read_frames, v1, v1_end, v1_start, write_config
-from helpers.chain import Sender, free_port, until
+from helpers.chain import Sender, until
+from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
 from stream.core.config import Config, write_resolved

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.bench import Message, read_frames, v1_end, v1_start, write_config
-from helpers.chain import Sender, free_port, until, write_poni
+from helpers.chain import Sender, until, write_poni
 from helpers.encode import bslz4, v1_image
+from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
 from stream.core.config import write_resolved

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import zmq
 from helpers.bench import SHAPE, scan_messages, write_config
+from helpers.ports import free_port
 
 from stream.core.config import DetectorConfig
 from stream.core.errors import UnavailableError
@@ -48,11 +49,7 @@ def received(source: SocketSource, count: int) -> list[list[bytes]]:
 
 @pytest.mark.parametrize("bind", [False, True])
 def test_pull(tmp_path: Path, sender: zmq.Socket[bytes], bind: bool) -> None:
-    if bind:
-        port = sender.bind_to_random_port("tcp://127.0.0.1")
-        sender.unbind(f"tcp://127.0.0.1:{port}")
-    else:
-        port = sender.bind_to_random_port("tcp://127.0.0.1")
+    port = free_port() if bind else sender.bind_to_random_port("tcp://127.0.0.1")
     source = SocketSource.open(detector(tmp_path, endpoint=f"tcp://127.0.0.1:{port}", bind=bind), 1000)
     if bind:
         sender.connect(f"tcp://127.0.0.1:{port}")

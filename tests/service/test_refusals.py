@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.chain import Command, Site, free_port, tiny_site
+from helpers.chain import Command, Site, tiny_site
+from helpers.ports import free_port
 
 from stream.core.config import load_config, write_resolved
 from stream.core.files import read_json, write_json
