@@ -14,14 +14,15 @@ pytest.importorskip("onnx", reason="the extra `train` is not installed: no model
 from sklearn.neural_network import MLPClassifier
 
 from stream.analyse.classify.check import check_folder
+from stream.analyse.classify.learn import families
+from stream.analyse.classify.learn.example import Example, clean_example
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.layers import Layer, standard
+from stream.analyse.classify.learn.network import gradients, new_layers
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import load_model
-from stream.simulate.training import families
-from stream.simulate.training.dataset import Example, clean_example, make_examples, simulate
+from stream.simulate.training.dataset import make_examples, simulate
 from stream.simulate.training.export import write_models
-from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.layers import Layer, standard
-from stream.simulate.training.network import gradients, new_layers
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
 from stream.simulate.training.strangers import lines

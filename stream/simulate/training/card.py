@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.score import COARSE, Judged
 from stream.analyse.classify.manifest import Entry
-from stream.simulate.training.foreign import UNFAMILIAR
 from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
-from stream.simulate.training.score import COARSE, Judged
 
 KINDS = {
     "cnn": "Convolutional network, ReLU: amounts and principal components, two layers of 3 × 3 neighbours",

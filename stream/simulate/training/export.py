@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from stream.analyse.classify.learn.example import Example
+from stream.analyse.classify.learn.onnx_graph import INPUT, OPSET, OUTPUT, to_bytes
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, Entry, Golden, Manifest
 from stream.analyse.classify.preprocess import Q_GRID
 from stream.simulate.training.card import write_card
-from stream.simulate.training.dataset import Example
-from stream.simulate.training.onnx_graph import INPUT, OPSET, OUTPUT, to_bytes
 from stream.simulate.training.recipe import Fitted, Recipe
 
 GOLDEN_FILE, GOLDEN_SIDE = "golden.npy", 7

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from stream.analyse.classify.learn.example import Example, Slice, clean_example
 from stream.analyse.classify.manifest import CLASSES
 from stream.analyse.classify.preprocess import to_q_grid
 from stream.core.axis import RadialAxis
@@ -14,8 +15,6 @@ from stream.core.errors import UsageError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
-from stream.simulate.training.dataset import Example, clean_example
-from stream.simulate.training.slices import Slice
 
 OWN = -1  # in the place of a phantom's number
 

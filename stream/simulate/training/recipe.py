@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from stream.analyse.classify.learn.example import Example, foreign_example
+from stream.analyse.classify.learn.families import FAMILIES, calibrate
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.model import Model
+from stream.analyse.classify.learn.score import Judged, choose_threshold, judge, together
 from stream.core.errors import UsageError
-from stream.simulate.training.dataset import Example, foreign_example, simulate
-from stream.simulate.training.families import FAMILIES, calibrate
-from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.model import Model
-from stream.simulate.training.score import Judged, choose_threshold, judge, together
+from stream.simulate.training.dataset import simulate
 from stream.simulate.training.strangers import STRANGERS, draw_stranger
 
 FOLDS = 3

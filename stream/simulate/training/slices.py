@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d
 
+from stream.analyse.classify.learn.example import Slice
 from stream.analyse.classify.preprocess import to_q_grid
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
@@ -34,25 +35,6 @@ class Beam:
     absorption: float
     miscentred: float
     resolution: float
-
-
-@dataclass(frozen=True, slots=True)
-class Slice:
-    """A reconstructed slice.
-
-    Attributes
-    ----------
-    values
-        (y, x, bins), patterns on the q grid; NaN where not measured and outside the field of view.
-    labels
-        (y, x), classes; -1 outside the field of view.
-    complete
-        False where a part of the rays was left out.
-    """
-
-    values: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int8]
-    complete: bool = True
 
 
 def draw_beam(rng: np.random.Generator, count: int) -> Beam:

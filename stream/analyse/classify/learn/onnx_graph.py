@@ -9,8 +9,8 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stream.simulate.training.layers import Layer
-from stream.simulate.training.model import OUTPUTS, TINY, Machine, Model, Neighbours
+from stream.analyse.classify.learn.layers import Layer
+from stream.analyse.classify.learn.model import OUTPUTS, TINY, Machine, Model, Neighbours
 
 OPSET, IR = 17, 8
 INPUT, OUTPUT = "X", "probabilities"

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import softmax
 
-from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.layers import Layer, apply
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.layers import Layer, apply
 
 Floats = npt.NDArray[np.float32]
 OUTPUTS = UNFAMILIAR + 1

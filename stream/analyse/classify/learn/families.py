@@ -19,12 +19,12 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
+from stream.analyse.classify.learn.example import Example
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.layers import Layer, apply, joined, patches, standard
+from stream.analyse.classify.learn.model import Machine, Model, Neighbours
+from stream.analyse.classify.learn.network import new_layers, train
 from stream.analyse.classify.preprocess import EXTRA
-from stream.simulate.training.dataset import Example
-from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.layers import Layer, apply, joined, patches, standard
-from stream.simulate.training.model import Machine, Model, Neighbours
-from stream.simulate.training.network import new_layers, train
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]

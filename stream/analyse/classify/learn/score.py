@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stream.simulate.training.dataset import Example
-from stream.simulate.training.foreign import UNFAMILIAR
-from stream.simulate.training.model import Model
+from stream.analyse.classify.learn.example import Example
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.learn.model import Model
 
 REJECTED = 0.005  # share of familiar voxels, of complete scans, that the threshold may turn to unknown
 THRESHOLD_LIMIT = 0.5  # a class that is more probable than all others together is always told

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from stream.simulate.training.dataset import Example
-from stream.simulate.training.layers import Layer, apply, patches, unpatch
+from stream.analyse.classify.learn.example import Example
+from stream.analyse.classify.learn.layers import Layer, apply, patches, unpatch
 
 Floats = npt.NDArray[np.float32]
 CROP = 32  # voxels a side

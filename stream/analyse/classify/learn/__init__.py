@@ -1,0 +1,1 @@
+"""How a classifier comes from labelled voxels: families, calibration, ONNX."""
