@@ -16,12 +16,13 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.analyse.tomography.cuda import with_kernels
 from stream.core.config import IntegrationConfig
+from stream.core.config.integration import Method
 from stream.core.errors import MessageError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
 from stream.ingest.integrate import CpuIntegrator, Geometry
 from stream.ingest.integrate.blobs import find_blocks
 from stream.ingest.integrate.cuda import Card, CudaIntegrator, CupyCard
-from stream.ingest.integrate.cuda.launch import decode
+from stream.ingest.integrate.cuda.launch import Batch, decode
 from stream.ingest.integrate.opencl import OpenclIntegrator
 from stream.service.doctor import Finding
 from stream.service.doctor_sirt import check_sirt
@@ -77,6 +78,8 @@ def examine_gpu() -> Iterator[Finding]:
     if card is not None:
         yield Finding("cuda", True, card.name)
         yield from check_cuda(cpu, card, trials)
+        split = virtual_detector(DETECTOR, BINS, "bbox")
+        yield from check_patterns("cuda bbox", CudaIntegrator.create(split, card), list(make_trials(split)), CLOSE)
         yield check_sirt(card.cupy, with_kernels(card))
     if other is not None:
         yield Finding("opencl", True, other.device)
@@ -89,7 +92,8 @@ def check_cuda(cpu: CpuIntegrator, card: Card, trials: list[Trial], frames: int 
         places = find_blocks(trial.array)
         assert places is not None
         with card.stream():
-            pixels, damaged = decode(card, [trial.array], [places])
+            batch = Batch.of(card, [trial.array], [places])
+            pixels, damaged = map(card.get, decode(card, batch))
         same = not damaged.any() and np.array_equal(pixels[0], trial.image.reshape(-1))
         yield Finding(f"cuda decode {trial.name}", same, "the same bits" if same else "NOT the pixels that were sent")
     device = CudaIntegrator.create(cpu, card)
@@ -124,7 +128,7 @@ def check_damage(device: Device, trial: Trial) -> Finding:
     return Finding("cuda damaged frame", sound, "refused, the others unharmed" if sound else "NOT refused alone")
 
 
-def virtual_detector(name: str, bins: int) -> CpuIntegrator:
+def virtual_detector(name: str, bins: int, method: Method = "no") -> CpuIntegrator:
     """A detector of pyFAI's at 0.2 m, its gaps masked."""
     detector = detector_factory(name)
     rows, columns = detector.shape
@@ -132,7 +136,7 @@ def virtual_detector(name: str, bins: int) -> CpuIntegrator:
     poni = {"poni1": 0.52 * rows * pixel[0], "poni2": 0.48 * columns * pixel[1], "rot1": 0.01, "rot2": -0.008}
     integrator = AzimuthalIntegrator(dist=0.2, wavelength=7e-11, detector=detector, **poni)
     geometry = Geometry(integrator, (rows, columns), 0.7, pixel)
-    return CpuIntegrator.create(geometry, IntegrationConfig(bins=bins), geometry.detector_mask())
+    return CpuIntegrator.create(geometry, IntegrationConfig(bins=bins, method=method), geometry.detector_mask())
 
 
 def make_trials(cpu: CpuIntegrator) -> Iterator[Trial]:

@@ -66,8 +66,9 @@ static const std::map<std::string, Call> KERNELS_BY_NAME = {
     {"reduce_uint32", callable(reduce_uint32)},     {"integrate_uint8", callable(integrate_uint8)},
     {"integrate_uint16", callable(integrate_uint16)}, {"integrate_uint32", callable(integrate_uint32)},
     {"decode_uint8", callable(decode_uint8)},       {"decode_uint16", callable(decode_uint16)},
-    {"decode_uint32", callable(decode_uint32)},     {"project", callable(project)},
-    {"backproject", callable(backproject)},
+    {"decode_uint32", callable(decode_uint32)},     {"share_uint8", callable(share_uint8)},
+    {"share_uint16", callable(share_uint16)},       {"share_uint32", callable(share_uint32)},
+    {"project", callable(project)},                 {"backproject", callable(backproject)},
 };
 
 int main(int, char** argv) {

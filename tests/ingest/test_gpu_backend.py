@@ -50,13 +50,15 @@ def test_auto_takes_a_card_that_is_there(monkeypatch: pytest.MonkeyPatch) -> Non
     assert open_backend("cpu", cpu) is cpu
 
 
-@pytest.mark.parametrize("integration", [{"method": "bbox"}, {"filter": {"sigma_clip": 5}}])
-def test_what_the_kernels_do_not_know(monkeypatch: pytest.MonkeyPatch, integration: dict[str, object]) -> None:
+def test_what_the_kernels_do_otherwise_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Split pixels have other last bits there: auto leaves them to the CPU, as it does filters."""
     monkeypatch.setattr(CupyCard, "open", lambda: ShimCard(Path("nowhere")))
-    cpu = make_cpu(SHAPE, 50, **integration)
-    assert open_backend("auto", cpu) is cpu
+    split, filtered = make_cpu(SHAPE, 50, method="bbox"), make_cpu(SHAPE, 50, filter={"sigma_clip": 5})
+    assert open_backend("auto", split) is split
+    assert open_backend("auto", filtered) is filtered
+    assert isinstance(open_backend("cuda", split), CudaIntegrator)
     with pytest.raises(ConfigError, match=r"integration\.backend is 'cuda'"):
-        open_backend("cuda", cpu)
+        open_backend("cuda", filtered)
 
 
 def test_a_driver_that_fails_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

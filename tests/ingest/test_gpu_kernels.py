@@ -28,13 +28,15 @@ from stream.core.wire import decompress
 from stream.ingest.integrate import CpuIntegrator
 from stream.ingest.integrate.blobs import find_blocks
 from stream.ingest.integrate.cuda import CudaIntegrator, card
+from stream.ingest.integrate.cuda.launch import Batch
 from stream.ingest.integrate.cuda.launch import decode as decode_on_card
 
 
 def decoded(shim: ShimCard, arrays: list[EncodedArray]) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     places = [find_blocks(array) for array in arrays]
     assert all(place is not None for place in places)
-    return decode_on_card(shim, arrays, places)
+    images, damaged = decode_on_card(shim, Batch.of(shim, arrays, places))
+    return images, damaged != 0
 
 
 def hdf5_chunk(array: npt.NDArray[Any]) -> bytes:
@@ -88,6 +90,31 @@ def test_patterns_are_the_cpus_bit_for_bit(program: Path, dtype: str, kind: str,
     mask = np.random.default_rng(4).random(shape) < 0.3
     cpu, card = integrators(shim, shape, bins, mask=mask, saturation=9)
     assert_same(card.encoded(encoded(image)), cpu(image))
+
+
+@pytest.mark.parametrize("method", ["bbox", "full"])
+def test_split_pixels_are_pyfais_shares(program: Path, method: str) -> None:
+    """A frame as it was sent and one that is not compressed, a damaged one between; a second mask; pixels all ones."""
+    shape = (61, 83)
+    image = pixels("<u4", shape, "gaps")
+    cpu = make_cpu(shape, 100, method=method)
+    card = CudaIntegrator.create(cpu, ShimCard(program))
+    assert_close(card(image), cpu(image))
+    mask = np.random.default_rng(4).random(shape) < 0.3
+    cpu, card = cpu.for_series(mask, 9), card.for_series(mask, 9)
+    bad = encoded(image, bslz4(image)[:16] + b"\xff" * 200 + bslz4(image)[216:])
+    first, damaged, last = card._batch([(array, find_blocks(array)) for array in (encoded(image), bad, encoded(image))])
+    assert damaged is None
+    assert_close(first, cpu(image))
+    assert_same(last, first)
+
+
+def assert_close(found: Pattern, expected: Pattern) -> None:
+    """But for the last bits."""
+    np.testing.assert_array_equal(found.norms > 0, expected.norms > 0)
+    for name in ("sums", "norms", "variances"):
+        theirs = getattr(expected, name)
+        np.testing.assert_allclose(getattr(found, name), theirs, rtol=1e-6, atol=1e-6 * theirs.max(), err_msg=name)
 
 
 def test_what_the_kernels_do_not_take_is_decoded_by_the_host(program: Path) -> None:

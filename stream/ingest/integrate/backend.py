@@ -20,8 +20,8 @@ log = structlog.get_logger()
 def open_backend(backend: Literal["auto", "cpu", "opencl", "cuda"], cpu: CpuIntegrator) -> Integrator:
     """What integrates the frames as `cpu` does, on the device asked for.
 
-    auto is a CUDA device where there is one and it knows the layout (whole pixels, no filter), else the CPU; both give
-    the same bits. OpenCL's patterns differ in the last ones, so it is taken only when asked for.
+    auto is a CUDA device where there is one and both give the same bits (whole pixels, no filter), else the CPU. The
+    last bits of CUDA's split pixels and of OpenCL's patterns differ, so these are taken only when asked for.
 
     Raises
     ------

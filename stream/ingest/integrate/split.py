@@ -92,6 +92,17 @@ class SplitPixels:
         add_split(blobs, self.shared, self.listed, self.weights, self.usable, limit, Space.make(), sound, *totals)
         return [self._pattern(*(total[..., f] for total in totals)) if good else None for f, good in enumerate(sound)]
 
+    def by_bin(self) -> Listed:
+        """Every share of a pixel, sorted by bin and then by pixel; of none that has no bin."""
+        bins, shares = self.shared
+        pixels = np.flatnonzero(bins < self.axis.bins).astype(np.int32)
+        first, share = bins[pixels].astype(np.int64), shares[pixels]
+        parts = [(pixels, first, share), (pixels, first + 1, 1 - share), self.listed]
+        pixel, place, part = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        counts = (part != 0) & (place < self.axis.bins)
+        order = np.lexsort((pixel[counts], place[counts]))
+        return pixel[counts][order], place[counts][order], part[counts][order]
+
     def _totals(self) -> Totals:
         rows = self.axis.bins + 1
         return np.zeros((rows, 3)), np.zeros((rows, 2)), np.zeros((rows, 2)), np.zeros(rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,27 +17,37 @@ from stream.ingest.integrate.blobs import DTYPES, Places, find_blocks
 from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.cuda.card import Card
 from stream.ingest.integrate.cuda.gather import Gather
-from stream.ingest.integrate.cuda.launch import Sums, Tables
+from stream.ingest.integrate.cuda.launch import Batch
+from stream.ingest.integrate.cuda.split import SplitOnCard
+from stream.ingest.integrate.cuda.whole import WholeOnCard
 from stream.ingest.integrate.geometry import Mask
 from stream.ingest.integrate.outcome import outcomes
-from stream.ingest.integrate.whole import UNIT_WEIGHT, WholePixels
+from stream.ingest.integrate.split import SplitPixels
+from stream.ingest.integrate.whole import WholePixels
 
 BATCH = 16
 """Frames that go to the card together at most."""
 
 
+class OnCard(Protocol):
+    """How the pixels go into the bins there; the streams of the card may use it side by side."""
+
+    def reduce(self, batch: Batch, limit: int) -> tuple[list[Pattern], npt.NDArray[np.bool_]]:
+        """Frames as they were sent: their patterns, and whether each is damaged."""
+        ...
+
+    def integrate(self, images: npt.NDArray[Any], limit: int) -> list[Pattern]:
+        """Frames that are not compressed, (frames, pixels)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CudaIntegrator:
-    """Integrates on a card with the bins and integer weights of `cpu`, to the same bits; for many threads at once.
-
-    layout
-        that of `cpu`.
-    """
+    """Integrates on a card as `cpu` does, whole pixels to the same bits; for many threads at once."""
 
     cpu: CpuIntegrator
-    layout: WholePixels
     card: Card
-    tables: Tables
+    layout: OnCard
     _gather: Gather[tuple[EncodedArray, Places], Pattern | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +56,7 @@ class CudaIntegrator:
 
     @classmethod
     def create(cls, cpu: CpuIntegrator, card: Card) -> Self:
-        """Send bins and weights to the card.
+        """Send the layout to the card.
 
         Raises
         ------
@@ -54,9 +64,11 @@ class CudaIntegrator:
             for a layout that the kernels do not know.
         """
         layout = cpu.layout
-        if not isinstance(layout, WholePixels):
-            raise ConfigError("integration.backend is 'cuda': it knows integration.method no without a filter only")
-        return cls(cpu, layout, card, Tables(card, layout.bins, layout.weights, layout.axis.bins))
+        if isinstance(layout, WholePixels):
+            return cls(cpu, card, WholeOnCard(card, layout))
+        if isinstance(layout, SplitPixels):
+            return cls(cpu, card, SplitOnCard(card, layout))
+        raise ConfigError("integration.backend is 'cuda': it knows no integration.filter")
 
     @property
     def axis(self) -> RadialAxis:
@@ -78,7 +90,7 @@ class CudaIntegrator:
         """
         pixels = self.cpu.flat(image).reshape(1, -1)
         with self.card.stream():
-            (pattern,) = self._patterns(self.tables.integrate(pixels, self.cpu.largest_valid(pixels.dtype)))
+            (pattern,) = self.layout.integrate(pixels, self.cpu.largest_valid(pixels.dtype))
         return pattern
 
     def encoded(self, array: EncodedArray) -> Pattern:
@@ -111,12 +123,8 @@ class CudaIntegrator:
             numbers = [n for n, (array, _) in enumerate(items) if array.dtype == dtype]
             arrays, places = zip(*(items[n] for n in numbers), strict=True)
             with self.card.stream():
-                sums, damaged = self.tables.reduce(arrays, places, self.cpu.largest_valid(dtype))
-            for n, pattern, bad in zip(numbers, self._patterns(sums), damaged, strict=True):
+                batch = Batch.of(self.card, arrays, places)
+                found, damaged = self.layout.reduce(batch, self.cpu.largest_valid(dtype))
+            for n, pattern, bad in zip(numbers, found, damaged, strict=True):
                 patterns[n] = None if bad else pattern
         return patterns
-
-    def _patterns(self, sums: Sums) -> list[Pattern]:
-        counts = sums[0].astype(np.float32)
-        norms = ((self.layout.norms[:-1] - sums[1]) / UNIT_WEIGHT).astype(np.float32)
-        return [Pattern(sums=count, norms=norm, variances=count) for count, norm in zip(counts, norms, strict=True)]

@@ -1,6 +1,6 @@
 // Detector frames to patterns. gridDim.y is the number of frames of a batch; threads come in whole warps.
 //
-// Sums of counts and of weights are 64-bit integers, so no order of adding changes a bit of them.
+// Of whole pixels, sums of counts and of weights are 64-bit integers, so no order of adding changes a bit of them.
 
 #include "bslz4.h"
 
@@ -84,6 +84,37 @@ static __device__ void decode(const u8* blobs, const i64* positions, int blocks,
     if (!each_pixel<Pixel>(blobs, positions + frame * (blocks + 1), pixels, (u8*)shared, image)) damaged[frame] = 1;
 }
 
+// Frames whose pixels are shared out over bins. A warp adds up a bin, whose entries are first[bin] to first[bin + 1]:
+// totals are (frame, 3, bin) Σ s·count, Σ s²·count, Σ s·weight of valid pixels; lanes are added in their order, so that
+// the same frame always gives the same bits. Shared memory: 3 doubles for each thread.
+template <class Pixel>
+static __device__ void share(const Pixel* images, i64 pixels, const i64* first, const u32* places,
+                             const double* shares, const double* weights, u32 count, u32 limit, double* totals) {
+    extern __shared__ u64 shared[];
+    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    double* parts = (double*)shared + warp * 3 * WARP;
+    const Pixel* image = images + blockIdx.y * pixels;
+    const u32 bin = blockIdx.x * (blockDim.x / WARP) + warp;
+    if (bin >= count) return;
+    double sum = 0, square = 0, norm = 0;
+    for (i64 entry = first[bin] + lane; entry < first[bin + 1]; entry += WARP) {
+        const Pixel value = image[places[entry]];
+        if (value > limit) continue;
+        const double part = shares[entry] * value;
+        sum += part;
+        square += shares[entry] * part;
+        norm += shares[entry] * weights[places[entry]];
+    }
+    parts[lane] = sum;
+    parts[WARP + lane] = square;
+    parts[2 * WARP + lane] = norm;
+    __syncwarp();
+    if (lane >= 3) return;
+    double total = 0;
+    for (int i = 0; i < WARP; i++) total += parts[lane * WARP + i];
+    totals[((i64)blockIdx.y * 3 + lane) * count + bin] = total;
+}
+
 #define KERNELS(name, Pixel)                                                                                       \
     extern "C" __global__ void reduce_##name(const u8* blobs, const i64* positions, int blocks, i64 pixels,        \
                                              const u32* bins, const i64* weights, u32 count, u32 limit,            \
@@ -99,6 +130,11 @@ static __device__ void decode(const u8* blobs, const i64* positions, int blocks,
     extern "C" __global__ void decode_##name(const u8* blobs, const i64* positions, int blocks, i64 pixels,        \
                                              Pixel* images, u32* damaged) {                                        \
         decode<Pixel>(blobs, positions, blocks, pixels, images, damaged);                                          \
+    }                                                                                                              \
+    extern "C" __global__ void share_##name(const Pixel* images, i64 pixels, const i64* first, const u32* places,  \
+                                            const double* shares, const double* weights, u32 count, u32 limit,     \
+                                            double* totals) {                                                      \
+        share<Pixel>(images, pixels, first, places, shares, weights, count, limit, totals);                        \
     }
 
 KERNELS(uint8, u8)
