@@ -15,8 +15,7 @@ from pyFAI.detectors import detector_factory
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.analyse.tomography.cuda import with_kernels
-from stream.core.config import IntegrationConfig
-from stream.core.config.integration import Method
+from stream.core.config import IntegrationConfig, Method
 from stream.core.errors import MessageError, UnavailableError
 from stream.core.messages import EncodedArray, Pattern
 from stream.ingest.integrate import CpuIntegrator, Geometry

@@ -46,5 +46,7 @@ class SplitOnCard:
             f"share_{dtype.name}", grid, THREADS, 8 * TOTALS * WARPS * WARP,
             images, np.int64(pixels), *self.tables, np.uint32(self.count), np.uint32(limit), totals,
         )  # fmt: skip
-        found = np.maximum(self.card.get(totals), [[-np.inf], [0], [0]]).astype(np.float32)
+        found = self.card.get(totals)
+        found[:, 1:] = np.maximum(found[:, 1:], 0)  # pyFAI's "full" has shares below 0 around the beam's centre
+        found = found.astype(np.float32)
         return [Pattern(sums=sums, variances=variances, norms=norms) for sums, variances, norms in found]
