@@ -37,7 +37,8 @@ class SplitOnCard:
 
     def integrate(self, images: npt.NDArray[Any], limit: int) -> list[Pattern]:
         """See `OnCard`."""
-        return self._patterns(self.card.put(images), *images.shape, images.dtype, limit)
+        frames, pixels = images.shape
+        return self._patterns(self.card.put(images), frames, pixels, images.dtype, limit)
 
     def _patterns(self, images: Any, frames: int, pixels: int, dtype: np.dtype[Any], limit: int) -> list[Pattern]:
         totals = self.card.zeros((frames, TOTALS, self.count), np.float64)
