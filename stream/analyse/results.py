@@ -13,13 +13,14 @@ import numpy.typing as npt
 import orjson
 
 from stream import __version__
+from stream.analyse.applications import RADIAL, nexus_group, put, times, write_applications
 from stream.analyse.fates import write_fates
 from stream.analyse.store import PatternStore
 from stream.core.config import Config
 from stream.core.errors import StoreError
 from stream.ingest.ledger_reader import LedgerRecord
 
-DEFAULT_MAP = "global"
+SHOWN = "global"  # by viewers, at once
 INTERNAL = {"projection_frames", "voxel_noise"}  # for publish alone
 
 
@@ -56,29 +57,31 @@ def write_results(path: Path, result: Result) -> None:
 
 def _fill(file: h5py.File, result: Result) -> None:
     config, store = result.config, result.store
-    file.attrs["default"] = "entry"
-    entry = _group(file, "entry", "NXentry", default="maps")
-    entry["definition"] = "XRDCT"
-    entry["program_name"] = "braggstream"
-    entry["program_name"].attrs["version"] = __version__
+    file.attrs.update(NX_class="NXroot", default="entry", creator="braggstream")
+    entry = nexus_group(file, "entry", "NXentry", default="maps")
+    put(entry, "program_name", "braggstream", version=__version__)
     entry["title"] = config.scan.name
-    sample = _group(entry, "sample", "NXsample")
+    for name, value in times(result).items():
+        entry[name] = value
+    sample = nexus_group(entry, "sample", "NXsample")
     sample["name"] = config.scan.sample or config.scan.name
     axes = {"slice": store.grid.slices, "angle": store.grid.angles, "position": store.grid.positions}
-    for name, values in axes.items():
-        entry[name] = values
-        entry[name].attrs["units"] = "degree" if name == "angle" else "um"
-    rays = ["slice", "angle", "position"]
-    _group(entry, "maps", "NXdata", signal=DEFAULT_MAP, axes=["slice", "y", "x"])
-    _group(entry, "sinograms", "NXdata", signal="global", axes=rays)
-    _group(entry, "particles", "NXcollection")  # a column a quantity; empty where no particles are told apart
+    rays = list(axes)
+    nexus_group(entry, "maps", "NXdata", axes=["slice", "y", "x"])
+    nexus_group(entry, "sinograms", "NXdata", axes=rays)
+    nexus_group(entry, "particles", "NXcollection")  # a column a quantity; empty where no particles are told apart
     for name, array in result.arrays.items():
         if name not in INTERNAL:
             entry.create_dataset(name, data=array)
-    _axes_of_voxels(entry["maps"], store)
+    for folder in ("maps", "sinograms"):
+        _offer(entry[folder])
     for name, values in axes.items():
-        entry["sinograms"][name] = values
-    entry["radial"].attrs["units"] = store.axis.unit
+        for group in (entry, entry["sinograms"]):
+            put(group, name, values, units="degree" if name == "angle" else "um")
+    for name, values in zip(("slice", "y", "x"), store.grid.map_axes, strict=True):
+        put(entry["maps"], name, values, units="um")
+    long_name, units = RADIAL[store.axis.unit]
+    entry["radial"].attrs.update(long_name=long_name, units=units)
     for name, unit in result.told.get("units", {}).items():
         if name in entry["maps"]:
             entry["maps"][name].attrs["units"] = unit
@@ -87,18 +90,14 @@ def _fill(file: h5py.File, result: Result) -> None:
     # chunked by rows, so that a reader of one slice does not read them all
     entry.create_dataset("volume", data=result.volume, chunks=(1, 1, *result.volume.shape[2:]))
     entry["volume"].attrs["axes"] = ["slice", "y", "x", "radial"]
-    write_fates(_group(entry, "ledger", "NXcollection"), result.record, store)
+    write_fates(nexus_group(entry, "ledger", "NXcollection"), result.record, store)
     entry["metadata"] = orjson.dumps(result.told, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    write_applications(file, result)
 
 
-def _axes_of_voxels(group: h5py.Group, store: PatternStore) -> None:
-    for name, values in zip(("slice", "y", "x"), store.grid.map_axes, strict=True):
-        group[name] = values
-        group[name].attrs["units"] = "um"
-
-
-def _group(parent: h5py.Group, name: str, nx_class: str, **attributes: Any) -> h5py.Group:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = nx_class
-    group.attrs.update(attributes)
-    return group
+def _offer(group: h5py.Group) -> None:
+    """Viewers show the first plane at once, and the others of its shape to choose from."""
+    planes = sorted(name for name in group if group[name].ndim == 3 and name != SHOWN)
+    group.attrs.update(signal=SHOWN, auxiliary_signals=planes)
+    for name in (SHOWN, *planes):
+        group[name].attrs["interpretation"] = "image"
