@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -10,15 +9,20 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import orjson
-import tifffile
 from fastapi import HTTPException
 from fastapi.responses import Response
-from PIL import Image
 
-from stream.dashboard.colours import Limits, paint
+from stream.dashboard.colours import Limits
+from stream.dashboard.planes import as_csv, as_npy, as_png, as_tiff
 
 Format = Literal["json", "npy", "png", "csv", "tiff"]
 META_HEADER = "X-Braggstream"
+MEDIA_TYPES = {
+    "npy": "application/octet-stream",
+    "csv": "text/csv; charset=utf-8",
+    "png": "image/png",
+    "tiff": "image/tiff",
+}
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -55,32 +59,10 @@ def array_answer(
         return Json({**meta, "shape": array.shape, "data": np.ascontiguousarray(array)})
     if array.ndim != 2 and form in {"png", "csv"}:
         raise HTTPException(422, f"an array of shape {array.shape} has no {form} form: ask for one plane of it")
-    body, media_type = _ENCODERS[form](array) if form != "png" else (_png(array, palette, limits), "image/png")
-    return Response(body, media_type=media_type, headers={META_HEADER: json.dumps(meta)})
-
-
-def _npy(array: npt.NDArray[Any]) -> tuple[bytes, str]:
-    out = io.BytesIO()
-    np.save(out, np.ascontiguousarray(array), allow_pickle=False)
-    return out.getvalue(), "application/octet-stream"
-
-
-def _csv(array: npt.NDArray[Any]) -> tuple[bytes, str]:
-    out = io.BytesIO()
-    np.savetxt(out, array, delimiter=",", fmt="%d" if array.dtype.kind in "iu" else "%.8g")
-    return out.getvalue(), "text/csv; charset=utf-8"
-
-
-def _tiff(array: npt.NDArray[Any]) -> tuple[bytes, str]:
-    out = io.BytesIO()
-    tifffile.imwrite(out, np.ascontiguousarray(array))
-    return out.getvalue(), "image/tiff"
-
-
-def _png(array: npt.NDArray[Any], palette: str, limits: Limits | None) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(paint(array, palette, limits)).save(out, format="png")
-    return out.getvalue()
-
-
-_ENCODERS = {"npy": _npy, "csv": _csv, "tiff": _tiff}
+    if form == "png":
+        body = as_png(array, palette, limits, meta)
+    elif form == "tiff":
+        body = as_tiff(array, meta)
+    else:
+        body = as_csv(array) if form == "csv" else as_npy(array)
+    return Response(body, media_type=MEDIA_TYPES[form], headers={META_HEADER: json.dumps(meta)})
