@@ -154,9 +154,10 @@ class _Problem:
         shift, excess, box = self.response.shift, self.response.excess, np.deg2rad(self.response.pixel) * flat
         bins = self.pattern.size
         lines = np.empty((position.size, bins))
-        spare = np.empty((3, bins))
+        spare = np.empty((2, bins))
         for k in range(position.size):
-            voigt_bins(self.edges, shift, excess, box[k], position[k], sigma[k], gamma[k], lines[k], *spare)
+            widths = box[k], position[k], sigma[k], gamma[k]
+            voigt_bins(self.edges, shift, excess, *widths, (0.0, 0.0), lines[k], *spare)
         columns = np.concatenate([lines / lines.max(axis=1, keepdims=True), self.background])
         return np.asarray((columns * self.weight).T)
 

@@ -34,7 +34,6 @@ def fill_profiles(
     geometry : (reflections, 3), written: tanθ, 1/cosθ, d(2θ)/d(1/d²).
     profiles : (3, reflections, bins), written: the profile and its slopes by position and by integral breadth.
     """
-    by_sigma, by_gamma = np.empty(profiles.shape[2]), np.empty(profiles.shape[2])
     for r in range(m.first[p], m.first[p + 1]):
         q = 0.0
         for k in range(m.free[p]):
@@ -46,11 +45,9 @@ def fill_profiles(
         beta = breadth * secant + 4 * strain * tangent
         by_shape, gamma = m.shape[p, 0] * beta, m.gamma[r] + m.shape[p, 1] * beta
         sigma = math.sqrt(m.sigma[r] ** 2 + by_shape**2)
-        value, by_center, by_beta = profiles[0, r], profiles[1, r], profiles[2, r]
-        voigt_bins(m.edges, m.shift, m.excess, m.box[r], 2 * theta, sigma, gamma, value, by_center, by_sigma, by_gamma)
-        gaussian, lorentzian = m.shape[p, 0] * by_shape / sigma, m.shape[p, 1]
-        for i in range(value.size):
-            by_beta[i] = gaussian * by_sigma[i] + lorentzian * by_gamma[i]
+        along = m.shape[p, 0] * by_shape / sigma, m.shape[p, 1]
+        voigt_bins(m.edges, m.shift, m.excess, m.box[r], 2 * theta, sigma, gamma, along,
+                   profiles[0, r], profiles[1, r], profiles[2, r])  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -101,15 +98,23 @@ def weighted_dot(a: Floats, b: Floats, weight: Floats) -> float:
     return total
 
 
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})  # type: ignore[untyped-decorator]
+def dot(a: Floats, b: Floats) -> float:
+    """Σ a·b."""
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def normal_equations(columns: Floats, y: Floats, weight: Floats, matrix: Floats, right: Floats) -> None:
     """matrix = A W Aᵀ and right = A W y of the columns A (n, bins)."""
     n = columns.shape[0]
     scaled = np.empty(weight.size)
-    ones = np.ones(weight.size)
     for a in range(n):
         for i in range(weight.size):
             scaled[i] = columns[a, i] * weight[i]
-        right[a] = weighted_dot(scaled, y, ones)
+        right[a] = dot(scaled, y)
         for b in range(a + 1):
-            matrix[a, b] = matrix[b, a] = weighted_dot(scaled, columns[b], ones)
+            matrix[a, b] = matrix[b, a] = dot(scaled, columns[b])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -25,6 +24,7 @@ from stream.core.errors import FitError
 
 Floats = npt.NDArray[np.float64]
 Profile = Literal["lorentzian", "gaussian", "fit"]
+CHUNK = 16  # voxels that a thread takes at once
 _SHARE = {"lorentzian": 1.0, "gaussian": 0.0, "fit": 0.8}
 
 
@@ -119,10 +119,14 @@ class PatternFit:
         curves = np.empty((n, self.axis.bins if curve else 0))
         lines = np.empty((n, model.intensity.size))
         quality = np.empty(n)
-        work = partial(_fit_some, patterns, variances, model, tables, smooth, curves, lines, quality)
-        chunks = [slice(k, k + 16) for k in range(0, n, 16)]
+
+        def work(some: slice) -> None:  # the kernel lets other threads run
+            given = patterns[some].astype(np.float64), variances[some].astype(np.float64)
+            found = (array[some] for array in (tables, smooth, curves, lines, quality))
+            voxel.fit_voxels(*given, model, *found)
+
         with ThreadPoolExecutor(threads or len(os.sched_getaffinity(0))) as pool:
-            list(pool.map(work, chunks))
+            list(pool.map(work, [slice(k, k + CHUNK) for k in range(0, n, CHUNK)]))
         return FitResult(
             phases=self._maps(tables, lines, model, state),
             humps={hump.name: smooth[:, k] for k, hump in enumerate(self.humps)},
@@ -204,23 +208,3 @@ class PatternFit:
         free = len(lattice.free)
         own = np.where(np.isfinite(metric[:, :free]), metric[:, :free], start[:free])
         return lattice.cell(own)
-
-
-def _fit_some(
-    patterns: npt.NDArray[np.floating],
-    variances: npt.NDArray[np.floating],
-    model: Model,
-    tables: Floats,
-    smooth: Floats,
-    curves: Floats,
-    lines: Floats,
-    quality: Floats,
-    chunk: slice,
-) -> None:
-    """Fit the voxels of a chunk into the result arrays; the kernel lets other threads run."""
-    for k in range(*chunk.indices(len(patterns))):
-        y, variance = patterns[k].astype(np.float64), variances[k].astype(np.float64)
-        usable = np.isfinite(y) & np.isfinite(variance) & (variance > 0)
-        weight = np.divide(1.0, variance, out=np.zeros_like(y), where=usable)
-        y[~usable] = 0.0
-        quality[k] = voxel.fit_voxel(y, weight, model, tables[k], smooth[k], curves[k], lines[k])

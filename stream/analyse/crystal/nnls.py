@@ -55,15 +55,21 @@ def solve(factor: Floats, scale: Floats, right: Floats, x: Floats) -> None:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def inverse_diagonal(factor: Floats, scale: Floats) -> Floats:
-    """The diagonal of the inverse of what `cholesky` factored; 0 where a row was not used."""
+    """The diagonal of the inverse of what `cholesky` factored; 0 where a row was not used.
+
+    With L the factor it is that of L⁻ᵀL⁻¹: each entry the square of a column of L⁻¹.
+    """
     n = scale.size
-    diagonal, unit, x = np.zeros(n), np.zeros(n), np.empty(n)
+    diagonal, x = np.zeros(n), np.empty(n)
     for i in range(n):
-        if scale[i] > 0:
-            unit[i] = 1.0
-            solve(factor, scale, unit, x)
-            diagonal[i] = x[i]
-            unit[i] = 0.0
+        if scale[i] == 0:
+            continue
+        for k in range(i, n):
+            total = 1.0 if k == i else 0.0
+            for j in range(i, k):
+                total -= factor[k, j] * x[j]
+            x[k] = total / factor[k, k]
+            diagonal[i] += (x[k] * scale[i]) ** 2
     return diagonal
 
 

@@ -34,26 +34,38 @@ _W = np.ascontiguousarray(_A[::-1])  # Horner order
 _INTEGRAL = np.ascontiguousarray((_A / np.arange(1, _A.size + 1))[::-1])
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def faddeeva(x: float, y: float) -> tuple[float, float, float, float]:
-    """Real and imaginary part of w(x + iy), y >= 0, to 1e-8; and those of its antiderivative W.
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
+def faddeeva(x: Floats, y: float, w: Floats) -> None:
+    """w(x + iy) at x (n,) and y >= 0, to 1e-8, and its antiderivative W; written to `w` (4, n): Re w, Im w, Re W, Im W.
 
     With Z = (L + iz)/(L - iz): w = 2 Σ a_k Z^k/(L - iz)² + 1/(√π (L - iz)), and as dZ/dz = 2iL/(L - iz)², the series
-    integrates term by term: W = Σ a_k Z^(k+1)/(iL (k+1)) + i log(L - iz)/√π.
+    integrates term by term: W = Σ a_k Z^(k+1)/(iL (k+1)) + i log(L - iz)/√π. The points are the inner loop, so that
+    the processor takes several at once.
     """
-    # iz = -y + ix
-    a, b = _L - y, _L + y
-    norm = 1 / (b * b + x * x)
-    zr, zi = (a * b - x * x) * norm, 2 * _L * x * norm
-    pr, pi, sr, si = _W[0], 0.0, _INTEGRAL[0], 0.0
+    n, a, b = x.size, _L - y, _L + y  # iz = -y + ix
+    z = np.empty((2, n))
+    (zr, zi), (pr, pi, sr, si) = (z[0], z[1]), (w[0], w[1], w[2], w[3])
+    for j in range(n):
+        norm = 1 / (b * b + x[j] * x[j])
+        zr[j], zi[j] = (a * b - x[j] * x[j]) * norm, 2 * _L * x[j] * norm
+        pr[j], pi[j], sr[j], si[j] = _W[0], 0.0, _INTEGRAL[0], 0.0
     for k in range(1, _W.size):
-        pr, pi = pr * zr - pi * zi + _W[k], pr * zi + pi * zr
-        sr, si = sr * zr - si * zi + _INTEGRAL[k], sr * zi + si * zr
-    ir, ii = b * norm, x * norm
-    qr, qi = ir * ir - ii * ii, 2 * ir * ii
-    wr, wi = 2 * (pr * qr - pi * qi) + ir / _SQRT_PI, 2 * (pr * qi + pi * qr) + ii / _SQRT_PI
-    sr, si = sr * zr - si * zi, sr * zi + si * zr
-    return wr, wi, si / _L + math.atan(x / b) / _SQRT_PI, -sr / _L - 0.5 * math.log(norm) / _SQRT_PI
+        term, integral = _W[k], _INTEGRAL[k]
+        for j in range(n):
+            pr[j], pi[j] = pr[j] * zr[j] - pi[j] * zi[j] + term, pr[j] * zi[j] + pi[j] * zr[j]
+            sr[j], si[j] = sr[j] * zr[j] - si[j] * zi[j] + integral, sr[j] * zi[j] + si[j] * zr[j]
+    for j in range(n):
+        norm = 1 / (b * b + x[j] * x[j])
+        ir, ii = b * norm, x[j] * norm
+        qr, qi = ir * ir - ii * ii, 2 * ir * ii
+        pr[j], pi[j] = (
+            2 * (pr[j] * qr - pi[j] * qi) + ir / _SQRT_PI,
+            2 * (pr[j] * qi + pi[j] * qr) + ii / _SQRT_PI,
+        )
+        sr[j], si[j] = (
+            (sr[j] * zi[j] + si[j] * zr[j]) / _L + math.atan(x[j] / b) / _SQRT_PI,
+            (si[j] * zi[j] - sr[j] * zr[j]) / _L - 0.5 * math.log(norm) / _SQRT_PI,
+        )
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -65,10 +77,10 @@ def voigt_bins(
     center: float,
     sigma: float,
     gamma: float,
+    along: tuple[float, float],
     value: Floats,
     by_center: Floats,
-    by_sigma: Floats,
-    by_gamma: Floats,
+    by_width: Floats,
 ) -> None:
     """Fill the means over bins and pixels of a Voigt of unit area, and those of its derivatives.
 
@@ -78,50 +90,62 @@ def voigt_bins(
     shift, excess : (bins,) mean and variance of what a bin sees beyond an even bin behind the box, to first order.
     box : the pixel's width (> 0).
     sigma, gamma : the Gaussian's standard deviation (> 0), the Lorentzian's half width at half maximum.
-    value, by_center, by_sigma, by_gamma : (bins,), written; per unit of the edges.
+    along : by how much sigma and gamma grow with the width that `by_width` is the derivative by.
+    value, by_center, by_width : (bins,), written; per unit of the edges.
     """
     wide = math.sqrt(sigma * sigma + box * box / 12)
     reach = 7 * wide + 6 * gamma
     bins = value.size
     first = min(max(_place(edges, center - reach) - 1, 0), bins)
-    last = min(_place(edges, center + reach), bins)
-    _tail(edges, center, sigma, wide, gamma, 0, first, value, by_center, by_sigma, by_gamma)
-    _tail(edges, center, sigma, wide, gamma, last, bins, value, by_center, by_sigma, by_gamma)
-    old = 0.0, 0.0, 0.0, 0.0
-    for i in range(first, last + 1 if last > first else first):
-        new = _over_pixel(edges[i] - center, box, sigma, gamma)
-        if i > first:
-            norm = 1 / (edges[i] - edges[i - 1])
-            value[i - 1] = (new[0] - old[0]) * norm
-            by_center[i - 1] = (old[1] - new[1]) * norm
-            by_sigma[i - 1] = (new[2] - old[2]) * norm
-            by_gamma[i - 1] = (new[3] - old[3]) * norm
-        old = new
-    for i in range(first, last):
-        curvature = by_sigma[i] / sigma
-        value[i] += 0.5 * excess[i] * curvature - shift[i] * by_center[i]
-        by_center[i] -= shift[i] * curvature
+    last = max(min(_place(edges, center + reach), bins), first)
+    before, near, after = slice(0, first), slice(first, last), slice(last, bins)
+    for some, end in ((before, first), (after, bins)):
+        own = edges[some.start : end + 1]
+        _tail(own, center, sigma, wide, gamma, along, value[some], by_center[some], by_width[some])
+    if last > first:
+        own = edges[first : last + 1]
+        _core(own, shift[near], excess[near], box, center, sigma, gamma, along,
+              value[near], by_center[near], by_width[near])  # fmt: skip
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _over_pixel(x: float, box: float, sigma: float, gamma: float) -> tuple[float, float, float, float]:
-    """Antiderivative by x of the Voigt's mean over a pixel, and of its derivatives by x, sigma and gamma.
+def _core(
+    edges: Floats,
+    shift: Floats,
+    excess: Floats,
+    box: float,
+    center: float,
+    sigma: float,
+    gamma: float,
+    along: tuple[float, float],
+    value: Floats,
+    by_center: Floats,
+    by_width: Floats,
+) -> None:
+    """Near the line: differences of the antiderivative at the bins' edges, of which each is one at two pixel edges.
 
     V = t Re w/√π at z = t (x + iγ), t = 1/(σ√2); ∫V = Re W/√π; ∫∫V = Re (z W + w/2 - iz/√π)/(t √π), as w' = 2i/√π -
     2zw. V solves the heat equation, ∂V/∂σ = σ V'', and w is analytic, so no further function is needed.
     """
+    n = edges.size
     t = 1 / (sigma * math.sqrt(2))
     y = gamma * t
-    twice = once = real = imaginary = 0.0
-    for sign in (-1.0, 1.0):  # in a loop, so that the compiler inlines it once
-        z = (x + sign * box / 2) * t
-        wr, _, u, v = faddeeva(z, y)
-        twice += sign * (z * u - y * v + wr / 2)
-        once += sign * u
-        real += sign * wr
-        imaginary += sign * v
+    x, w = np.empty(2 * n), np.empty((4, 2 * n))
+    for i in range(n):
+        x[i], x[n + i] = (edges[i] - center - box / 2) * t, (edges[i] - center + box / 2) * t
+    faddeeva(x, y, w)
+    for j in range(2 * n):
+        w[1, j] = x[j] * w[2, j] - y * w[3, j] + w[0, j] / 2
+    mean = w[:, n:] - w[:, :n]  # over the pixel: of w, the second antiderivative, and both parts of the first
     norm = 1 / (box * _SQRT_PI)
-    return twice * norm / t, once * norm, sigma * t * real * norm, -imaginary * norm
+    for i in range(n - 1):
+        each = norm / (edges[i + 1] - edges[i])
+        by_sigma = (mean[0, i + 1] - mean[0, i]) * each * sigma * t
+        by_gamma = (mean[3, i] - mean[3, i + 1]) * each
+        slope, curvature = (mean[2, i] - mean[2, i + 1]) * each, by_sigma / sigma
+        value[i] = (mean[1, i + 1] - mean[1, i]) * each / t + 0.5 * excess[i] * curvature - shift[i] * slope
+        by_center[i] = slope - shift[i] * curvature
+        by_width[i] = along[0] * by_sigma + along[1] * by_gamma
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -137,28 +161,28 @@ def _place(edges: Floats, x: float) -> int:
     return low
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})  # type: ignore[untyped-decorator]
 def _tail(
     edges: Floats,
     center: float,
     sigma: float,
     wide: float,
     gamma: float,
-    first: int,
-    last: int,
+    along: tuple[float, float],
     value: Floats,
     by_center: Floats,
-    by_sigma: Floats,
-    by_gamma: Floats,
+    by_width: Floats,
 ) -> None:
     """Far from the line: V = γ/π (1/x² + (3s² - γ²)/x⁴ + (15s⁴ - 10s²γ² + γ⁴)/x⁶), s² = `wide`² with the pixel's."""
     s2, g2 = wide * wide, gamma * gamma
     second, third = 3 * s2 - g2, 15 * s2 * s2 - 10 * s2 * g2 + g2 * g2
-    for i in range(first, last):
-        q = 1 / ((edges[i] - center) * (edges[i + 1] - center))  # the exact bin mean of 1/x²
-        x = 0.5 * (edges[i] + edges[i + 1]) - center
-        series = 1 + q * (second + q * third)
-        value[i] = gamma / math.pi * q * series
-        by_gamma[i] = q / math.pi * (series + q * g2 * (-2 + q * (4 * g2 - 20 * s2)))
-        by_sigma[i] = gamma / math.pi * q * q * sigma * (6 + q * (60 * s2 - 20 * g2))
-        by_center[i] = gamma / math.pi * q * (2 + q * (4 * second + q * 6 * third)) / x
+    area, grown, wider = gamma / math.pi, along[1] / math.pi, along[0] * gamma / math.pi * sigma
+    v0, v1, v2 = area, area * second, area * third
+    w0, w1, w2 = grown, grown * (second - 2 * g2) + 6 * wider, grown * (third + 4 * g2 * g2 - 20 * s2 * g2)
+    w2 += wider * (60 * s2 - 20 * g2)
+    for i in range(value.size):
+        low, high = edges[i] - center, edges[i + 1] - center
+        q = 1 / (low * high)  # the exact bin mean of 1/x²
+        value[i] = q * (v0 + q * (v1 + q * v2))
+        by_center[i] = q * q * (low + high) * (v0 + q * (2 * v1 + q * 3 * v2))
+        by_width[i] = q * (w0 + q * (w1 + q * w2))

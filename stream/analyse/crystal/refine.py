@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from stream.analyse.crystal.columns import (
     add_scaled,
+    dot,
     fill_columns,
     fill_profiles,
     fill_slopes,
@@ -30,6 +31,8 @@ Bools = npt.NDArray[np.bool_]
 
 TEXTURE = 0.15  # how far intensities may stray from the structure, relative, in a phase that is not the main one
 STEPS = 40
+FREELY = 1e-3  # damping up to which a step is as good as the undamped one
+LEAST_GAIN = 1e-3  # of the noise's variance: such a step moves nothing by more than a thirtieth of its error
 
 
 class Layout(NamedTuple):
@@ -104,12 +107,12 @@ def new_trial(m: Model, layout: Layout, metric: Floats) -> Trial:
         np.minimum(np.maximum(theta, layout.low), layout.high),
         metric.copy(),
         np.zeros((m.group.size, 3)),
-        np.zeros((3, m.group.size, bins)),
-        np.zeros((columns, bins)),
-        np.zeros((columns + phases, columns + phases)),
+        np.empty((3, m.group.size, bins)),
+        np.empty((columns, bins)),
+        np.empty((columns + phases, columns + phases)),
         np.zeros(columns + phases),
         np.zeros(columns + phases, np.bool_),
-        np.zeros(bins),
+        np.empty(bins),
     )
 
 
@@ -154,26 +157,25 @@ def hessian(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> tu
     fill_slopes(m, layout.column, t.x, layout.place, layout.owner, t.geometry, t.profiles, slopes)
     joint, gradient = np.zeros((linear + count, linear + count)), np.zeros(linear + count)
     joint[:linear, :linear] = t.matrix
-    own = np.zeros((count, count))
-    normal_equations(slopes, t.residual, weight, own, gradient[linear:])
-    joint[linear:, linear:] = own
+    normal_equations(slopes, t.residual, weight, joint[linear:, linear:], gradient[linear:])
+    slopes *= weight
     for a in range(columns):
         if t.passive[a]:
             for k in range(count):
-                joint[a, linear + k] = joint[linear + k, a] = weighted_dot(t.columns[a], slopes[k], weight)
+                joint[a, linear + k] = joint[linear + k, a] = dot(t.columns[a], slopes[k])
     return joint, gradient
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def refine(y: Floats, weight: Floats, m: Model, layout: Layout, metric: Floats) -> tuple[Trial, bool]:
-    """The best trial, and whether the search converged."""
+def refine(y: Floats, weight: Floats, m: Model, layout: Layout, metric: Floats) -> tuple[Trial, Floats, bool]:
+    """The best trial, the joint Hessian there, and whether the search converged."""
     here, there = new_trial(m, layout, metric), new_trial(m, layout, metric)
     cost = evaluate(y, weight, m, layout, here)
     linear, count = here.x.size, here.theta.size
     used = np.ones(linear + count, np.bool_)
     factor, norm, step = np.zeros((used.size, used.size)), np.zeros(used.size), np.zeros(used.size)
     degrees = max(np.sum(weight > 0) - linear - count, 1)
-    damping = 1e-3
+    damping = FREELY
     for _ in range(STEPS):
         joint, gradient = hessian(y, weight, m, layout, here)
         used[:linear] = here.passive
@@ -187,6 +189,8 @@ def refine(y: Floats, weight: Floats, m: Model, layout: Layout, metric: Floats) 
                 damped[k, k] *= 1 + damping
             cholesky(damped, used, factor, norm)
             solve(factor, norm, gradient, step)
+            if damping <= FREELY and np.dot(gradient, step) <= LEAST_GAIN * cost / degrees:
+                return here, joint, True
             there.theta[:] = np.minimum(np.maximum(here.theta + step[linear:], layout.low), layout.high)
             new = evaluate(y, weight, m, layout, there)
             if new <= cost:
@@ -195,7 +199,6 @@ def refine(y: Floats, weight: Floats, m: Model, layout: Layout, metric: Floats) 
                 damping = max(damping / 10, 1e-9)
                 break
             damping *= 10
-        # the next step would gain far less than this one, and this one moved nothing by a tenth of its error
-        if gained < 0 or gained <= 1e-2 * cost / degrees:
-            return here, True
-    return here, False
+        if gained < 0:  # no step, however short, leads further down
+            return here, joint, True
+    return here, joint, False

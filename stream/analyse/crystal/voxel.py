@@ -13,7 +13,7 @@ from stream.analyse.crystal.detect import DETECTED, FIXED, FREE, detect, roles
 from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal
 from stream.analyse.crystal.reasons import Reason
-from stream.analyse.crystal.refine import TEXTURE, Layout, Trial, hessian, lay_out, refine
+from stream.analyse.crystal.refine import TEXTURE, Layout, Trial, lay_out, refine
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -30,6 +30,27 @@ LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
 
 # Columns of the per-phase table that `fit_voxel` fills, after the six of the metric.
 SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON, WIDTH = 6, 7, 8, 9, 10, 11, 12, 13
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def fit_voxels(
+    patterns: Floats,
+    variances: Floats,
+    m: Model,
+    tables: Floats,
+    smooth: Floats,
+    curves: Floats,
+    lines: Floats,
+    quality: Floats,
+) -> None:
+    """`fit_voxel` for each of the patterns (n, bins), rows of the other arrays; not finite: not used."""
+    y, weight = np.empty(patterns.shape[1]), np.empty(patterns.shape[1])
+    for k in range(len(patterns)):
+        for i in range(y.size):
+            value, variance = patterns[k, i], variances[k, i]
+            usable = math.isfinite(value) and math.isfinite(variance) and variance > 0
+            y[i], weight[i] = (value, 1 / variance) if usable else (0.0, 0.0)
+        quality[k] = fit_voxel(y, weight, m, tables[k], smooth[k], curves[k], lines[k])
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -67,7 +88,7 @@ def fit_voxel(
     main = roles(m, scale, significance, mode, owner)
     moving = significance >= DETECTED
     layout = lay_out(m, mode, owner, moving, main, scale)
-    best, converged = refine(y, weight, m, layout, metric)
+    best, joint, converged = refine(y, weight, m, layout, metric)
     count = int(np.sum(best.passive[: best.columns.shape[0]])) + best.theta.size
     chi2 = float(weighted_dot(best.residual, best.residual, weight)) / max(int(np.sum(weight > 0)) - count, 1)
     first = best.columns.shape[0] - smooth.size
@@ -76,7 +97,7 @@ def fit_voxel(
         curve[:] = y - best.residual
     if lines.size:
         _free_lines(m, layout, best, lines)
-    _report(y, weight, m, layout, best, chi2, moving, converged, table)
+    _report(weight, m, layout, best, joint, chi2, moving, converged, table)
     return float(chi2)
 
 
@@ -102,18 +123,17 @@ def _flat_curve(m: Model, scale: Floats, smooth: Floats) -> Floats:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _report(
-    y: Floats,
     weight: Floats,
     m: Model,
     layout: Layout,
     t: Trial,
+    joint: Floats,
     chi2: float,
     moving: npt.NDArray[np.bool_],
     converged: bool,
     table: Floats,
 ) -> None:
     """Fill the table: scales, strain with its error (all else marginalised), and reasons."""
-    joint, _ = hessian(y, weight, m, layout, t)
     linear = t.x.size
     used = np.ones(joint.shape[0], np.bool_)
     used[:linear] = t.passive

@@ -118,12 +118,12 @@ def _peak(
     step = float(np.diff(edges).max())
     sigma, gamma, box = widths
     ramp = np.linspace(-1, 1, root.size)
-    profile, spare = np.empty(root.size), np.empty((3, root.size))
+    profile, spare = np.empty(root.size), np.empty((2, root.size))
 
     def design(parameters: Floats) -> Floats:
         center, beta = position + parameters[0] * step, parameters[1] * step
         wide = np.hypot(sigma, shape[0] * beta)
-        voigt_bins(edges, *seen, box, center, wide, gamma + shape[1] * beta, profile, *spare)
+        voigt_bins(edges, *seen, box, center, wide, gamma + shape[1] * beta, shape, profile, *spare)
         return np.asarray((np.stack([profile, 1 + ramp, 1 - ramp]) * root).T)
 
     def residual(parameters: Floats) -> Floats:
