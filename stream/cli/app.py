@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from stream.cli import backfill, benchmark, calibrate, demo, doctor, look, models, run, simulate, train
+from stream.cli import backfill, benchmark, calibrate, demo, doctor, export, look, models, run, simulate, train
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ for command in (
     look.validate,
     look.inspect,
     look.status,
+    export.export,
     doctor.doctor,
     benchmark.benchmark,
     train.train,

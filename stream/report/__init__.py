@@ -1,0 +1,1 @@
+"""What leaves a run for a person's folder: exported files, and the report."""
