@@ -14,7 +14,7 @@ from stream.core.errors import LifecycleError
 from stream.core.lifecycle import Happening, Status, advance
 from stream.dashboard.answers import Json
 from stream.dashboard.catalogue import kinds
-from stream.dashboard.scans import Scan
+from stream.dashboard.scans import ThisScan
 from stream.dashboard.view import RunView
 
 router = APIRouter(prefix="/api/v1", tags=["control"])
@@ -47,7 +47,7 @@ class Labels(Body):
 
 
 @scan_router.post("/regions", status_code=202)
-def regions(run: Scan, body: Regions) -> Response:
+def regions(run: ThisScan, body: Regions) -> Response:
     """Add regions; their sinograms and maps come with one of the next revisions."""
     taken = set(kinds(run.config)) - {region.name for region in run.config.regions}
     for region in body.regions:
@@ -57,7 +57,7 @@ def regions(run: Scan, body: Regions) -> Response:
 
 
 @scan_router.post("/labels", status_code=202)
-def labels(run: Scan, body: Labels) -> Response:
+def labels(run: ThisScan, body: Labels) -> Response:
     """Name clusters as classes."""
     known = list((run.status().get("classes")) or [])
     for label in body.labels:
@@ -67,19 +67,19 @@ def labels(run: Scan, body: Labels) -> Response:
 
 
 @scan_router.post("/finish", status_code=202)
-def finish(run: Scan) -> Response:
+def finish(run: ThisScan) -> Response:
     """End the scan now and compute the final result of what was measured."""
     return _post(run, "finish", {}, Happening.ENDED)
 
 
 @scan_router.post("/abort", status_code=202)
-def abort(run: Scan) -> Response:
+def abort(run: ThisScan) -> Response:
     """End the run without a final result."""
     return _post(run, "abort", {}, Happening.ABORT)
 
 
 @scan_router.post("/recompute", status_code=202)
-def recompute(run: Scan) -> Response:
+def recompute(run: ThisScan) -> Response:
     """Reconstruct again from nothing."""
     return _post(run, "recompute", {})
 

@@ -40,7 +40,14 @@ def this_scan(scan: str, run: Run) -> RunView:
     return run
 
 
-Scan = Annotated[RunView, Depends(this_scan)]
+def any_scan(scan: str, run: Run, request: Request) -> RunView:
+    """The run, or one beside it as `GET /beside` names it."""
+    found: RunView | None = request.app.state.beside.view(scan)
+    return found or this_scan(scan, run)
+
+
+ThisScan = Annotated[RunView, Depends(this_scan)]
+Scan = Annotated[RunView, Depends(any_scan)]
 
 
 def newest(run: RunView) -> Revision:
@@ -69,6 +76,12 @@ def scans(run: Run) -> Response:
     """The scans that this server knows."""
     found = run.status()
     return Json([{"name": run.scan, **{key: found.get(key) for key in ("sample", "status", "revision")}}])
+
+
+@router.get("/beside")
+def beside(request: Request) -> Response:
+    """Names of the runs whose directories lie beside this one's, the newest first; reads take them as a scan."""
+    return Json(request.app.state.beside.names())
 
 
 @router.get("/scans/{scan}/maps")
@@ -133,7 +146,7 @@ def pattern(run: Scan) -> Response:
             "unit": run.config.integration.unit,
             "axis": revision.arrays["radial"],
             "sum_pattern": revision.arrays["sum_pattern"],
-            "regions": [region.model_dump() for region in run.config.regions],
+            "regions": [region.model_dump() for region in run.regions()],
             "frames_used": revision.metadata.get("frames_used"),
         }
     )

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stream.core.config import Config
+from stream.core.commands import read_commands
+from stream.core.config import Config, Region
 from stream.core.errors import StoreError
 from stream.core.revision import Revision, read_revision
 from stream.core.rundir import RunDirectory
@@ -84,16 +85,30 @@ class RunView:
             "update_age": None if stored is None else max(0.0, now - stored),
             "frame_time": _modified(self.directory.frame),
             "time": now,
-            "grid": self._grid(),
+            "grid": self.coordinates(),
         }
 
-    def _grid(self) -> dict[str, Any]:
-        """Coordinates of the maps in µm, and their field of view: a circle, or all of a raster."""
+    def coordinates(self) -> dict[str, Any]:
+        """Coordinates of the maps in µm, and their field of view: a circle, or all of a raster; of the sinograms."""
         slices, y, x = self.grid.map_axes
         return {
             "slices": slices, "y": y, "x": x, "step": abs(self.grid.step), "positions": len(x),
-            "raster": self.grid.raster,
+            "raster": self.grid.raster, "angles": self.grid.angles, "motor": self.grid.positions,
         }  # fmt: skip
+
+    def regions(self) -> list[Region]:
+        """Those of the config, and those drawn since."""
+        commands = [command for command in read_commands(self.directory.commands) if command.kind == "regions"]
+        drawn = [Region.model_validate(region) for command in commands for region in command.arguments["regions"]]
+        return list({region.name: region for region in [*self.config.regions, *drawn]}.values())
+
+    def volume(self, bins: int) -> npt.NDArray[np.float32] | None:
+        """The live volume (slice, y, x, bin), read where it is looked at; None before there is one."""
+        shape = (*self.grid.map_shape, bins)
+        try:
+            return np.memmap(self.directory.volume, dtype="<f4", mode="r", shape=shape)
+        except (FileNotFoundError, ValueError):  # ValueError: it is shorter
+            return None
 
     def voxel_pattern(self, place: tuple[int, int, int], bins: int) -> npt.NDArray[np.float32] | None:
         """The pattern of voxel (slice, y, x), shape (bins,); None while the live volume does not hold it."""

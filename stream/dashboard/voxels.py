@@ -59,7 +59,7 @@ def voxel(request: Request, run: Scan, index: int, y: int, x: int) -> Response:
             "pattern": found,
             "values": _values(run, revision, place),
             "classes": _classes(revision, place),
-            **_fit(request.app.state.fit_voxel, revision, index, found),
+            **_fit(request.app.state.fit_voxel if run is request.app.state.view else None, revision, index, found),
         }
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from helpers.fake_content import CLASSES, Content
+from helpers.fake_content import CLASSES, PEAKS, Content
 
 from stream.analyse.masks import MASK_REASONS
 from stream.analyse.particle_table import correlations, largest, particle_table
@@ -22,7 +22,16 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, Ledger
 
-PONI = "poni_version: 2\nDetector: Pilatus100k\nDistance: 0.1\nPoni1: 0\nPoni2: 0\nWavelength: 6.2e-11\n"
+PIXEL, FACTOR, ROWS, COLUMNS = 75e-6, 16, 130, 140  # of the detector in m; of its frame as the page sees it
+DISTANCE, CENTRE = 0.22, (60, 64)
+PONI = f"""poni_version: 2
+Detector: Detector
+Detector_config: {{"pixel1": {PIXEL}, "pixel2": {PIXEL}, "max_shape": [{ROWS * FACTOR}, {COLUMNS * FACTOR}]}}
+Distance: {DISTANCE}
+Poni1: {(CENTRE[0] + 0.5) * FACTOR * PIXEL}
+Poni2: {(CENTRE[1] + 0.5) * FACTOR * PIXEL}
+Wavelength: 6.2e-11
+"""
 
 
 @dataclass(slots=True)
@@ -160,11 +169,10 @@ class FakeRun:
         return np.repeat(found[None], self.slices, axis=0).astype(np.float32)
 
     def _frame(self, share: float, rng: np.random.Generator) -> None:
-        y, x = np.mgrid[:130, :140] * 1.0
-        r = np.hypot(y - 60, x - 64)
-        rings = sum(
-            (a * np.exp(-(((r - 8 * c) / 0.9) ** 2)) for c, a in ((3, 20.0), (5.7, 9.0), (6.9, 14.0))), np.zeros_like(r)
-        )
+        y, x = np.mgrid[:ROWS, :COLUMNS] * 1.0
+        r = np.hypot(y - CENTRE[0], x - CENTRE[1])
+        two_theta = np.rad2deg(np.arctan(r * FACTOR * PIXEL / DISTANCE))
+        rings = sum((20 * h * np.exp(-(((two_theta - c) / 0.25) ** 2)) for c, h in PEAKS["layered"]), np.zeros_like(r))
         image = rng.poisson(0.8 + rings + 6 * np.exp(-r / 14)).astype(np.float32)
         image[64:67] = np.nan
         image[:, 69:71] = np.nan
@@ -172,5 +180,7 @@ class FakeRun:
         number = round(share * self.grid.size)
         replace_file(
             self.directory.frame,
-            lambda file: np.savez(file, image=image, frame=number, saturated=3, masked=60123, maximum=412, factor=16),
+            lambda file: np.savez(
+                file, image=image, frame=number, saturated=3, masked=60123, maximum=412, factor=FACTOR
+            ),
         )

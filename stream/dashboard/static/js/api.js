@@ -37,16 +37,16 @@ export async function post(path, body) {
 
 export const scanPath = (scan, rest) => `scans/${encodeURIComponent(scan)}/${rest}`;
 
-export function mapPath(state, entry) {
+export function mapPath(scan, slice, entry) {
   const label = entry.plane === null ? "" : `&class=${encodeURIComponent(entry.plane)}`;
-  return scanPath(state.status.scan, `maps/${encodeURIComponent(entry.name)}?slice=${state.slice}${label}`);
+  return scanPath(scan, `maps/${encodeURIComponent(entry.name)}?slice=${slice}${label}`);
 }
 
 // One copy of each array, as long as its revision is the newest.
 const kept = new Map();
 
 export function getMap(state, entry) {
-  const path = mapPath(state, entry);
+  const path = mapPath(state.status.scan, state.slice, entry);
   const found = kept.get(path);
   if (found?.revision === state.revision) return found.promise;
   const promise = getArray(path);

@@ -10,10 +10,13 @@ export function ink(name) {
   return getComputedStyle(probe).color;
 }
 
-// Draw now and whenever the size changes; draw gets (context, width, height) in CSS pixels.
+// Draw in the next frame of the screen, once however often it is asked for, and whenever the size changes;
+// draw gets (context, width, height) in CSS pixels.
 export function crisp(canvas, draw) {
+  let due = false;
   function redraw() {
-    const { width, height } = canvas.getBoundingClientRect();
+    due = false;
+    const { clientWidth: width, clientHeight: height } = canvas;
     if (!width || !height) return;
     const ratio = devicePixelRatio || 1;
     const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
@@ -24,8 +27,12 @@ export function crisp(canvas, draw) {
     context.imageSmoothingEnabled = false;
     draw(context, width, height);
   }
-  new ResizeObserver(redraw).observe(canvas);
-  return redraw;
+  const ask = () => {
+    if (!due) requestAnimationFrame(redraw);
+    due = true;
+  };
+  new ResizeObserver(ask).observe(canvas);
+  return ask;
 }
 
 export const font = (size = 12) => `${size}px system-ui, sans-serif`;

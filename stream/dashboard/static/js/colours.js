@@ -54,11 +54,27 @@ export function paint({ data, shape }, palette, [low, high]) {
   return canvas;
 }
 
-// 1st and 99th percentile of what is finite.
-export function autoscale(data) {
+// channels: [{plane, limits, channel}]; where every one of them is masked it stays transparent.
+export function paintRgb(channels) {
+  const [rows, columns] = channels[0].plane.shape;
+  const image = new ImageData(columns, rows);
+  for (const { plane: { data }, limits: [low, high], channel } of channels) {
+    for (let i = 0; i < data.length; i++) {
+      if (!Number.isFinite(data[i])) continue;
+      image.data[4 * i + channel] = (255 * (data[i] - low)) / (high - low); // the array keeps to 0 and 255
+      image.data[4 * i + 3] = 255;
+    }
+  }
+  const canvas = new OffscreenCanvas(columns, rows);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+// 1st and 99th percentile of what is finite, or another upper one.
+export function autoscale(data, upper = 0.99) {
   const finite = Float64Array.from(data.filter(Number.isFinite)).sort();
   if (!finite.length) return [0, 1];
   const at = (q) => finite[Math.round(q * (finite.length - 1))];
-  const [low, high] = [at(0.01), at(0.99)];
+  const [low, high] = [at(0.01), at(upper)];
   return high > low ? [low, high] : [low, low + (Math.abs(low) || 1)];
 }

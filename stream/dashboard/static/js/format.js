@@ -12,11 +12,12 @@ export const words = (name) => name.replaceAll("_", " ");
 
 // Units as metadata spell them, as print spells them.
 const PRINTED = { 1: "", arbitrary: "", um: "µm", degree: "°", Angstrom: "Å", Angstrom3: "Å³" };
-const AXES = { "2th_deg": "°", "q_A^-1": "Å⁻¹", "q_nm^-1": "nm⁻¹" };
+// The radial axis: its name and its unit.
+export const RADIAL = { "2th_deg": ["2θ", "°"], "q_A^-1": ["q", "Å⁻¹"], "q_nm^-1": ["q", "nm⁻¹"] };
 export function unitText(unit) {
   if (unit in PRINTED) return PRINTED[unit];
   const [, axis] = /^intensity (\S+)\/um$/.exec(unit) ?? [];
-  return axis in AXES ? `counts·${AXES[axis]}/µm` : unit;
+  return axis in RADIAL ? `counts·${RADIAL[axis][1]}/µm` : unit;
 }
 
 // The power of ten that a set of values is best told in, 0 for ordinary ones.

@@ -1,10 +1,13 @@
 // The page: one state, a view for each thing shown, a live channel that feeds it.
 
 import { startColourBar } from "./colourbar.js";
+import { startCompare } from "./compare.js";
+import { startComposite } from "./composite.js";
 import { startControl } from "./control.js";
 import { startFrame } from "./frame.js";
 import { startHeader } from "./header.js";
 import { startKeys } from "./keys.js";
+import { startLabels } from "./labels.js";
 import { startLedger } from "./ledger.js";
 import { follow } from "./live.js";
 import { startMapData } from "./mapdata.js";
@@ -13,6 +16,10 @@ import { startMapView } from "./mapview.js";
 import { startMultiples } from "./multiples.js";
 import { startParticles } from "./particles.js";
 import { startPatterns } from "./pattern.js";
+import { WHOLE } from "./place.js";
+import { startProfile } from "./profile.js";
+import { startReadout } from "./readout.js";
+import { startRegions } from "./regions.js";
 import { startResidual } from "./residual.js";
 import { startSinogram } from "./sinogram.js";
 import { startSlices } from "./slices.js";
@@ -34,18 +41,30 @@ const store = createStore({
   slice: 0,
   manual: {}, // ranges set by hand, by map
   plane: null, // the array shown, with planeEntry, errors, mask, classes and limits
+  view: WHOLE, // the part of the maps that is seen
+  rgb: null, // the maps in red, green and blue, and
+  composite: null, // their picture
   pattern: null,
+  reflections: null, // where lines lie, of phases and standards
+  regioning: false, // a drag over the pattern is a region
+  region: null, // [low, high]
+  sinogram: "global",
   hover: null, // {y, x}
   voxel: null,
   voxelData: null,
+  lining: false, // a drag over the map is a line
+  drawn: null, // {from, to} while it is dragged
+  line: null,
+  profile: null, // the patterns along it
+  compared: null, // what this run and another come to
   log: false,
   theme: null,
 });
 
 for (const start of [
-  startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startColourBar, startMultiples,
-  startPatterns, startVoxel, startWilliamsonHall, startSinogram, startFrame, startResidual, startStrain, startParticles,
-  startLedger, startControl,
+  startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startReadout, startColourBar,
+  startMultiples, startLabels, startPatterns, startProfile, startVoxel, startWilliamsonHall, startSinogram, startFrame,
+  startResidual, startStrain, startParticles, startCompare, startLedger, startControl,
 ]) start(store);
-startKeys(store, startTheme(store));
+startKeys(store, { theme: startTheme(store), regions: startRegions(store), composite: startComposite(store) });
 follow(store);

@@ -1,161 +1,106 @@
-// The large map: pixels, field of view, scale bar, cursor; the pointer's value under it.
+// The large map: its picture, zoomed and moved; voxels chosen by a click, a line by dragging.
 
-import { crisp, font, ink } from "./canvas.js";
-import { labelOf } from "./colourbar.js";
-import { isDiscrete, paint } from "./colours.js";
-import { signed, ticks, unitText, withError, words } from "./format.js";
-import { inField, layout } from "./place.js";
+import { crisp } from "./canvas.js";
+import { paint } from "./colours.js";
+import { unitText } from "./format.js";
+import { startHand } from "./hand.js";
+import { drawField, drawLine, drawScaleBar, drawVoxel } from "./mapmarks.js";
+import { enter, layout, magnified, showing, toWhole, WHOLE } from "./place.js";
 
 const byId = (id) => document.getElementById(id);
+const STILL = 4; // pixels that a click may move
 
-function drawField(context, size, grid) {
+// The voxel under a pointer, null beside the map.
+export function voxelUnder(canvas, event, grid, view) {
+  const box = canvas.getBoundingClientRect();
+  const { cell } = layout(grid, box.width);
+  const at = toWhole(view, box.width, event.clientX - box.left, event.clientY - box.top);
+  const [x, y] = [Math.floor(at.x / cell.x), Math.floor(at.y / cell.y)];
+  return Math.min(x, y) >= 0 && x < grid.x.length && y < grid.y.length ? { x, y } : null;
+}
+
+// A picture of a map as a view shows it.
+export function drawPicture(context, size, grid, view, picture) {
   const { width, height } = layout(grid, size);
-  context.beginPath();
-  if (grid.raster) context.rect(0.5, 0.5, width - 1, height - 1);
-  else context.arc(size / 2, size / 2, size / 2 - 0.5, 0, 2 * Math.PI);
-  context.strokeStyle = ink("line");
-  context.lineWidth = 1;
-  context.stroke();
+  context.save();
+  enter(context, size, view);
+  context.drawImage(picture, 0, 0, width, height);
+  context.restore();
 }
 
-// In the corner that the circle leaves free.
-function drawScaleBar(context, size, grid) {
-  const { scale } = layout(grid, size);
-  const length = ticks(0, size / scale, 7).step;
-  const pixels = length * scale;
-  context.fillStyle = ink("text");
-  context.fillRect(2, size - 6, pixels, 3);
-  context.font = font(12);
-  context.fillText(`${length} µm`, 2, size - 12);
-}
-
-function drawVoxel(context, size, grid, voxel, strong) {
-  if (!voxel) return;
-  const { cell, width: right, height: bottom } = layout(grid, size);
-  const [x, y] = [(voxel.x + 0.5) * cell.x, (voxel.y + 0.5) * cell.y];
-  const [width, height] = [Math.max(cell.x, 5), Math.max(cell.y, 5)];
-  const box = [x - width / 2, y - height / 2, width, height];
-  if (strong) {
-    context.strokeStyle = "rgb(128 128 128 / 0.75)"; // seen on every colour of every theme
-    context.lineWidth = 1;
-    context.beginPath();
-    context.moveTo(0, y);
-    context.lineTo(right, y);
-    context.moveTo(x, 0);
-    context.lineTo(x, bottom);
-    context.stroke();
-  }
-  context.lineWidth = strong ? 4 : 3;
-  context.strokeStyle = "rgb(0 0 0 / 0.75)";
-  context.strokeRect(...box);
-  context.lineWidth = strong ? 2 : 1;
-  context.strokeStyle = "white";
-  context.strokeRect(...box);
-}
-
-// Why there is no number here, as far as the page knows.
-function whyMasked({ planeEntry: entry, mask, status }, voxel, at) {
-  const { grid } = status;
-  if (!inField(grid, voxel)) return "outside the field of view";
-  const code = mask?.data[at];
-  const reason = code === 0 ? entry.unmasked : status.mask_reasons?.[code];
-  return reason ? `masked: ${reason}` : "no value here";
-}
-
-export function valueText(state, voxel) {
-  const { planeEntry: entry, plane, errors, classes, status } = state;
-  const columns = plane.shape[1];
-  if (columns !== status.grid.x.length) return "";
-  const at = voxel.y * columns + voxel.x;
-  const value = plane.data[at];
-  if (isDiscrete(entry.palette)) return labelOf(entry, value);
-  const text = Number.isFinite(value) ? withError(value, errors?.data[at], entry.unit) : whyMasked(state, voxel, at);
-  const label = status.classes?.[classes?.data[at]];
-  return label ? `${text}  ·  ${words(label)}` : text;
-}
-
-function showReadout(state) {
-  const voxel = state.hover ?? state.voxel;
-  const readout = byId("readout");
-  if (!voxel || !state.plane) {
-    readout.textContent = state.plane ? "Point at the map for values" : "";
-    return;
-  }
-  const { grid } = state.status;
-  const place = document.createElement("span");
-  place.textContent = `x ${signed(grid.x[voxel.x])} µm   y ${signed(grid.y[voxel.y])} µm`;
-  const value = document.createElement("strong");
-  value.textContent = valueText(state, voxel);
-  readout.replaceChildren(place, value);
-}
-
-const WAITING = {
-  waiting: (status) => `Waiting for the first frame from ${status.config?.detector.endpoint ?? "the detector"}`,
-  acquiring: (status) =>
-    `${status.frames.integrated} frames are in; the first maps come when the first projection is reconstructed`,
-  finishing: () => "The final result is being computed",
-  aborted: () => "The run was aborted before it had maps",
-  failed: () => "The run failed before it had maps; its log says why",
-};
-
-function showEmpty(state) {
-  const empty = byId("empty");
-  empty.hidden = Boolean(state.plane);
-  document.body.dataset.maps = state.plane ? "some" : "none";
-  if (state.plane) return;
-  const text = state.status ? WAITING[state.status.status]?.(state.status) : null;
-  empty.textContent = state.problem ?? text ?? "Looking for the run";
-}
-
-function showTitle({ planeEntry: entry, plane, status }) {
+function showTitle({ planeEntry: entry, plane, status, composite }) {
   if (!entry) return;
-  byId("map-title").textContent = entry.title;
-  const unit = unitText(entry.unit) ? `in ${unitText(entry.unit)}` : "";
+  byId("map-title").textContent = composite ? "Composite" : entry.title;
+  const unit = !composite && unitText(entry.unit) ? `in ${unitText(entry.unit)}` : "";
   const part = status.frames_used ? `${Math.round((100 * status.frames_used) / status.frames.expected)} % of the frames` : "";
   byId("map-sub").textContent = [unit, entry.plane ? "" : part].filter(Boolean).join(", ");
-  byId("map").setAttribute("aria-label", `Map of ${entry.title}, revision ${plane.meta.revision}; arrow keys move the voxel`);
+  const what = composite ? `Composite of ${composite.channels.map(({ entry: own }) => own.title).join(", ")}` : `Map of ${entry.title}`;
+  byId("map").setAttribute("aria-label", `${what}, revision ${plane.meta.revision}; arrow keys move the voxel`);
+}
+
+function startTools(store) {
+  const zoom = (factor) => store.set({ view: magnified(store.state.view, factor) });
+  byId("zoom-in").addEventListener("click", () => zoom(1.5));
+  byId("zoom-out").addEventListener("click", () => zoom(1 / 1.5));
+  byId("zoom-whole").addEventListener("click", () => store.set({ view: WHOLE }));
+  byId("line").addEventListener("click", () => store.set({ lining: !store.state.lining }));
+  store.on(["lining"], ({ lining }) => {
+    byId("line").setAttribute("aria-pressed", lining);
+    byId("map").dataset.lining = lining;
+  });
+  store.on(["view"], ({ view }) => (byId("map").dataset.zoom = view.zoom.toFixed(2)));
 }
 
 export function startMapView(store) {
   const canvas = byId("map");
   let picture = null;
+  let pressed = null;
   const redraw = crisp(canvas, (context, size) => {
-    const { state } = store;
-    if (!picture || !state.status?.grid) return;
-    const { width, height } = layout(state.status.grid, size);
-    drawField(context, size, state.status.grid);
-    context.drawImage(picture, 0, 0, width, height);
-    drawScaleBar(context, size, state.status.grid);
-    drawVoxel(context, size, state.status.grid, state.hover, false);
-    drawVoxel(context, size, state.status.grid, state.voxel, true);
+    const { plane, entryId, status, view, hover, voxel, line, drawn } = store.state;
+    if (!picture || !status?.grid) return;
+    drawField(context, size, status.grid, view);
+    drawPicture(context, size, status.grid, view, picture);
+    drawScaleBar(context, size, status.grid, view);
+    drawLine(context, size, status.grid, view, drawn ?? line);
+    drawVoxel(context, size, status.grid, view, hover, false);
+    drawVoxel(context, size, status.grid, view, voxel, true);
+    canvas.dataset.revision = plane.meta.revision;
+    canvas.dataset.map = entryId;
   });
 
-  store.on(["plane", "limits"], (state) => {
-    picture = paint(state.plane, state.planeEntry.palette, state.limits);
-    canvas.dataset.revision = state.plane.meta.revision;
-    canvas.dataset.map = state.entryId;
+  store.on(["plane", "limits", "composite"], (state) => {
+    if (!state.plane) return;
+    picture = state.composite?.picture ?? paint(state.plane, state.planeEntry.palette, state.limits);
     showTitle(state);
   });
-  store.on(["plane", "limits", "hover", "voxel", "theme"], (state) => {
-    redraw();
-    showReadout(state);
+  store.on(["plane", "limits", "composite", "hover", "voxel", "theme", "view", "line", "drawn"], redraw);
+  store.on(["voxel"], ({ voxel, view, status, hover }) => {
+    if (!voxel || hover) return; // chosen by the keyboard or from a table
+    const { cell } = layout(status.grid, 1);
+    store.set({ view: showing(view, { x: (voxel.x + 0.5) * cell.x, y: (voxel.y + 0.5) * cell.y }) });
   });
-  store.on(["plane", "status", "link"], showEmpty);
 
-  const under = (event) => {
-    const grid = store.state.status?.grid;
-    if (!store.state.plane) return null;
-    const box = canvas.getBoundingClientRect();
-    const { cell } = layout(grid, box.width);
-    const x = Math.floor((event.clientX - box.left) / cell.x);
-    const y = Math.floor((event.clientY - box.top) / cell.y);
-    const inside = Math.min(x, y) >= 0 && x < grid.x.length && y < grid.y.length;
-    return inside ? { x, y } : null;
-  };
+  const under = (event) => (store.state.plane ? voxelUnder(canvas, event, store.state.status.grid, store.state.view) : null);
+  function drag(event, phase) {
+    const voxel = under(event);
+    const { drawn, lining } = store.state;
+    if (phase === "start") {
+      if (!voxel || !(lining || event.shiftKey)) return false;
+      store.set({ drawn: { from: voxel, to: voxel } });
+    } else if (phase === "move") store.set({ drawn: { from: drawn.from, to: voxel ?? drawn.to } });
+    else if (phase === "end" && (drawn.from.x !== drawn.to.x || drawn.from.y !== drawn.to.y)) store.set({ line: drawn, drawn: null });
+    else store.set({ drawn: null });
+    return phase === "start" || phase === "move";
+  }
+  startHand(canvas, { view: () => store.state.view, change: (view) => store.set({ view }), drag });
+
+  canvas.addEventListener("pointerdown", (event) => (pressed = event));
   canvas.addEventListener("pointermove", (event) => store.set({ hover: under(event) }));
   canvas.addEventListener("pointerleave", () => store.set({ hover: null }));
   canvas.addEventListener("click", (event) => {
+    if (pressed && Math.hypot(event.clientX - pressed.clientX, event.clientY - pressed.clientY) > STILL) return;
     const voxel = under(event);
     if (voxel) store.set({ voxel });
   });
+  startTools(store);
 }

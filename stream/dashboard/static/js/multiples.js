@@ -5,7 +5,7 @@ import { crisp } from "./canvas.js";
 import { paint } from "./colours.js";
 import { limitsOf } from "./mapdata.js";
 import { idOf } from "./maplist.js";
-import { layout } from "./place.js";
+import { drawPicture } from "./mapview.js";
 import { latest } from "./store.js";
 
 const MOST = 8;
@@ -39,9 +39,7 @@ function makeCell(store, entry, index) {
   button.addEventListener("click", () => store.set({ entryId: idOf(entry) }));
   const cell = { entry, button, picture: null };
   cell.redraw = crisp(canvas, (context, size) => {
-    if (!cell.picture) return;
-    const { width, height } = layout(store.state.status.grid, size);
-    context.drawImage(cell.picture, 0, 0, width, height);
+    if (cell.picture) drawPicture(context, size, store.state.status.grid, store.state.view, cell.picture);
   });
   return cell;
 }
@@ -76,4 +74,5 @@ export function startMultiples(store) {
   });
   store.on(["revision", "slice", "manual"], refresh);
   store.on(["entryId"], mark);
+  store.on(["view"], () => cells.forEach((cell) => cell.redraw()));
 }

@@ -56,6 +56,40 @@ function errorBars(errors) {
   };
 }
 
+// Ticks where lines lie, a row for each phase, upon the axis: [{at, colour}].
+const TICK = 7;
+function drawMarks(marks) {
+  return (plot) => {
+    const { ctx, bbox } = plot;
+    const height = TICK * devicePixelRatio;
+    ctx.save();
+    ctx.lineWidth = devicePixelRatio;
+    marks().forEach(({ at, colour }, row) => {
+      const top = bbox.top + bbox.height - (row + 1) * (height + devicePixelRatio);
+      ctx.strokeStyle = colour;
+      ctx.beginPath();
+      for (const x of at) {
+        if (x < plot.scales.x.min || x > plot.scales.x.max) continue;
+        const left = Math.round(plot.valToPos(x, "x", true)) + 0.5;
+        ctx.moveTo(left, top);
+        ctx.lineTo(left, top + height);
+      }
+      ctx.stroke();
+    });
+    ctx.restore();
+  };
+}
+
+// A drag means a window, not a zoom, while it is listened to.
+function takeSelection(onSelect) {
+  return (plot) => {
+    const { left, width } = plot.select;
+    if (plot.cursor.drag.setScale || width === 0) return;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    onSelect([left, left + width].map((x) => plot.posToVal(x, "x")));
+  };
+}
+
 function series({ ink: name, colour, width = 1.25, dash, fill, mark }) {
   const stroke = () => colour ?? ink(name);
   if (!mark) return { stroke, width, dash, fill: fill ? () => fill : undefined, points: { show: false } };
@@ -70,19 +104,20 @@ const reach = (errors) => Math.max(0, ...(errors?.() ?? []).flat().filter(Number
 // lines: [{ink or colour, width, dash, fill, mark}], one for each row of data after x; with a mark (its size) points alone
 export function makePlot(place, options) {
   const { height, xLabel = "", yLabel = "", whole = false, lines, log = false, cursor = true } = options;
-  const { regions = () => [], errors, onCursor, onZoom } = options;
+  const { regions = () => [], marks = () => [], errors, onCursor, onZoom, onSelect } = options;
   const plot = new uPlot({
     width: Math.max(80, place.clientWidth),
     height,
     legend: { show: false },
     padding: [6, 10, 0, 0],
     cursor: cursor ? { y: false, points: { size: 6 }, drag: { x: true, y: false } } : { show: false },
-    scales: { x: { time: false, range: lines.some(({ mark }) => mark) ? (_, low, high) => padded(low, high) : undefined }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => padded(low - reach(errors), high + reach(errors)) } },
+    scales: { x: { time: false, range: lines.some(({ mark }) => mark) ? (_, low, high) => padded(low, high) : undefined }, y: { distr: log ? 3 : 1, range: log ? undefined : (_, low, high) => above(padded(low - reach(errors), high + reach(errors)), marks().length) } },
     axes: [{ ...axis(xLabel, 24), ...(whole ? { incrs: COUNTS } : {}) }, { ...axis(yLabel, 46), values: (_, found) => found.map(short) }],
     series: [{}, ...lines.map(series)],
     hooks: {
       drawClear: [shade(regions)],
-      draw: errors ? [errorBars(errors)] : [],
+      draw: [drawMarks(marks), ...(errors ? [errorBars(errors)] : [])],
+      setSelect: onSelect ? [takeSelection(onSelect)] : [],
       setCursor: onCursor ? [(plot) => onCursor(plot.cursor.idx, plot.data)] : [],
       setScale: onZoom ? [(plot, name) => name === "x" && onZoom(plot.scales.x)] : [],
     },
@@ -95,6 +130,9 @@ const padded = (low, high) => {
   const room = (high - low || Math.abs(high) || 1) * 0.05;
   return [low >= 0 ? Math.max(0, low - room) : low - room, high + room];
 };
+
+// Room for rows of ticks below what is drawn.
+const above = ([low, high], rows) => [low - 0.06 * rows * (high - low), high];
 
 function short(value) {
   if (value === null) return "";

@@ -3,11 +3,15 @@
 import { getArray, getJson, scanPath } from "./api.js";
 import { crisp } from "./canvas.js";
 import { autoscale, paint } from "./colours.js";
+import { number } from "./format.js";
 import { latest } from "./store.js";
 
+const byId = (id) => document.getElementById(id);
+
 export function startSinogram(store) {
-  const canvas = document.getElementById("sinogram");
-  const select = document.getElementById("sinogram-name");
+  const canvas = byId("sinogram");
+  const select = byId("sinogram-name");
+  let found = null;
   let picture = null;
   const redraw = crisp(canvas, (context, width, height) => {
     if (picture) context.drawImage(picture, 0, 0, width, height);
@@ -15,9 +19,9 @@ export function startSinogram(store) {
 
   function offer(names) {
     if (names.join() === [...select.options].map((option) => option.value).join()) return;
-    const chosen = select.value;
+    const { sinogram } = store.state;
     select.replaceChildren(...names.map((name) => new Option(name, name)));
-    if (names.includes(chosen)) select.value = chosen;
+    if (names.includes(sinogram)) select.value = sinogram;
   }
 
   const refresh = latest(async () => {
@@ -25,12 +29,24 @@ export function startSinogram(store) {
     if (!revision) return;
     offer((await getJson(scanPath(status.scan, "sinograms"))).sinograms);
     if (!select.value) return;
-    const found = await getArray(scanPath(status.scan, `sinograms/${encodeURIComponent(select.value)}?slice=${slice}`));
+    found = await getArray(scanPath(status.scan, `sinograms/${encodeURIComponent(select.value)}?slice=${slice}`));
     picture = paint(found, "viridis", autoscale(found.data));
     canvas.setAttribute("aria-label", `Sinogram ${select.value}, ${found.shape.join(" angles by ")} positions`);
-    document.getElementById("sinogram-note").textContent = "";
+    canvas.dataset.sinogram = select.value;
+    byId("sinogram-note").textContent = "";
     redraw();
   });
-  store.on(["revision", "slice"], refresh);
-  select.addEventListener("change", refresh);
+  store.on(["revision", "slice", "sinogram"], refresh);
+  store.on(["sinogram"], ({ sinogram }) => (select.value = sinogram));
+  select.addEventListener("change", () => store.set({ sinogram: select.value }));
+  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+    if (!found) return;
+    const [angles, positions] = found.shape;
+    const row = Math.min(angles - 1, Math.floor((offsetY / canvas.clientHeight) * angles));
+    const column = Math.min(positions - 1, Math.floor((offsetX / canvas.clientWidth) * positions));
+    const value = found.data[row * positions + column];
+    const told = Number.isFinite(value) ? number(value) : "not measured";
+    const { angles: omega, motor } = store.state.status.grid;
+    byId("sinogram-note").textContent = `${number(motor[column], 3)} µm   ${number(omega[row], 4)}°   ${told}`;
+  });
 }

@@ -1,0 +1,35 @@
+"""Runs whose directories lie beside this one's: read for comparing, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from stream.core.rundir import RunDirectory
+from stream.dashboard.view import RunView
+
+MARK = "@"
+"""Before the name of a directory; no name of a scan holds it."""
+
+
+@dataclass(slots=True)
+class RunsBeside:
+    """The directories beside `directory` that hold maps, by `@` and their name."""
+
+    directory: RunDirectory
+    _views: dict[str, RunView] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """Newest first."""
+        own = self.directory.path.resolve()
+        runs = [RunDirectory(path) for path in own.parent.iterdir() if path != own]
+        stamped = [(run.revision.stat().st_mtime, run.path.name) for run in runs if run.revision.is_file()]
+        return [MARK + name for _, name in sorted(stamped, reverse=True)]
+
+    def view(self, name: str) -> RunView | None:
+        """The run of that name, None where there is none."""
+        if name not in self._views:
+            if name not in self.names():  # so that no other path can be asked for
+                return None
+            found = RunDirectory(self.directory.path.resolve().parent / name.removeprefix(MARK))
+            self._views[name] = RunView(found, found.read_config())
+        return self._views[name]
