@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 
 from stream.benchmark.classify import classify_rows
 from stream.benchmark.decode import decode_row
-from stream.benchmark.fit import fit_row
+from stream.benchmark.fit import fit_rows, slice_row
 from stream.benchmark.frames import KINDS, Kind, frames
 from stream.benchmark.ingest import Load, ingest_rows
 from stream.benchmark.integrate import Bench
@@ -94,7 +94,8 @@ def cases(effort: Effort, threads: Threads) -> Iterator[Case]:
     for recording in effort.recording:
         name = f"ingest-{effort.streamed}-{recording}"
         yield Case(name, partial(_ingest, name, recording, effort))
-    yield Case("fit-voxel", partial(_fit, "fit-voxel", threads, effort))
+    yield Case("fit-voxel", partial(_fit, "fit-voxel", effort))
+    yield Case("fit-slice", partial(_slice, "fit-slice", threads, effort))
     yield Case("classify", partial(classify_rows, "classify", effort.sirt.count, effort.rounds, effort.floor))
     name = f"sirt-{effort.sirt.count}x{effort.sirt.count}"
     yield Case(name, partial(_sirt, name, threads, effort))
@@ -123,5 +124,9 @@ def _sirt(name: str, threads: Threads, effort: Effort) -> list[Row]:
     return sirt_rows(name, effort.sirt, threads.count, effort.rounds, effort.floor)
 
 
-def _fit(name: str, threads: Threads, effort: Effort) -> list[Row]:
-    return [fit_row(name, threads.count, effort.rounds, effort.floor)]
+def _fit(name: str, effort: Effort) -> list[Row]:
+    return fit_rows(name, effort.rounds, effort.floor)
+
+
+def _slice(name: str, threads: Threads, effort: Effort) -> list[Row]:
+    return [slice_row(name, effort.sirt.count, threads.count)]

@@ -88,7 +88,6 @@ def test_every_figure_of_the_full_run() -> None:
     names = [case.name for case in select(Effort.of(quick=False), threads, ())]
     some = [case.name for case in select(Effort.of(quick=False), threads, ("reduce-bbox-4M", "ingest-recorded"))]
     threads.close()
-    assert (
-        len(names) == len(set(names)) == 8 + 2 * 3 * 8 + 5
-    )  # ingest with and without recording, SIRT, a voxel's fit, classes
+    others = 6  # ingest with and without recording, SIRT, fits of a voxel and of a slice, classes
+    assert len(names) == len(set(names)) == 8 + 2 * 3 * 8 + others
     assert len(some) == 4 + 1

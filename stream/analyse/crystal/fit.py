@@ -109,8 +109,7 @@ class PatternFit:
         curve : keep the fitted patterns.
         threads : None: one a core.
         """
-        patterns = np.ascontiguousarray(patterns)
-        variances = np.ascontiguousarray(np.broadcast_to(variances, patterns.shape))
+        patterns, variances = np.asarray(patterns), np.broadcast_to(variances, np.shape(patterns))
         state = self.start(patterns, variances) if start is None else start
         model = with_templates(self._model(state))
         n, phases = len(patterns), len(self.crystals)
