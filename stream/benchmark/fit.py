@@ -106,7 +106,8 @@ def slice_row(name: str, side: int, threads: int) -> Row:
     known = np.isfinite(found.strain).mean()
     return Row(
         name=name, unit="s", ours=Figure((seconds,)),
-        note=f"{voxels:,} voxels, {AXIS.bins} bins, {threads} threads, {busy:.0f} s of processor time; a strain in {known:.1%}",
+        note=f"{voxels:,} voxels of {AXIS.bins} bins, {threads} threads, {busy:.0f} s of processor time; "
+        f"a strain in {known:.1%}",
     )  # fmt: skip
 
 
