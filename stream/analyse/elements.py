@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
-from stream.analyse.fluorescence.calibrate import refine
-from stream.analyse.fluorescence.fit import SpectrumFit, fit_spectrum
+from stream.analyse.element_correlations import element_correlations
+from stream.analyse.element_look import (
+    Found,
+    Spectra,
+    channels_of,
+    grouped,
+    groups_of,
+    image_spectra,
+    imaged,
+    measure,
+)
 from stream.analyse.fluorescence.lines import ElementLines, element_lines
 from stream.analyse.fluorescence.response import Response
 from stream.analyse.imaging import Imaging
+from stream.analyse.self_absorption import Depths, SelfAbsorption
 from stream.analyse.store import NO_BEAM, PatternStore, mapped
-from stream.analyse.tomography.additive import Additive, Adds
+from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config, FluorescenceConfig
 from stream.core.errors import StoreError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow
-from stream.ingest.spectra import CHANNELS
 
-MARGIN = 0.6  # keV around the outermost lines
 LIVE_ITERATIONS = 20
 GROWN = 1.5  # times the rays of the last look, before the next
+NEGLIGIBLE = 0.01  # of an element's photons: a map that lacks more of them is marked
 ANGSTROM_KEV = 12.398419843320026
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -36,21 +45,12 @@ Mask = npt.NDArray[np.bool_]
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a look at the rays of that moment gave: the sum's fit, counts of each ray, maps (slice, y, x)."""
-
-    fit: SpectrumFit
-    total: npt.NDArray[np.float64]
-    net: npt.NDArray[np.float32]
-    errors: npt.NDArray[np.float32]
-    maps: Arrays
-
-
 @dataclass(slots=True)
 class Elements:
     """Spectra (slice, angle, position, channel) of the channels around the lines, and what they tell.
 
+    volume: (slice, y, x, wide channel), spectra of the voxels. absorption: what the sample keeps of the lines, None
+    where nothing tells; corrects: whether the final maps have it back.
     scales: Σ variance / Σ counts of each ray, what dead time makes of Poisson's law. incident: monitor of each ray as
     the spectra's own headers tell it, NaN where they do not.
     """
@@ -61,6 +61,9 @@ class Elements:
     start: Response
     channels: npt.NDArray[np.float64]
     spectra: npt.NDArray[np.float32]
+    volume: npt.NDArray[np.float32]
+    absorption: SelfAbsorption | None
+    corrects: bool
     own_monitor: bool
     monitored: bool
     measured: Mask = field(init=False)
@@ -76,16 +79,22 @@ class Elements:
         cls, directory: RunDirectory, config: Config, section: FluorescenceConfig, store: PatternStore, imaging: Imaging
     ) -> Self:
         """Lay out the spectra; directory is the run's."""
-        lines = [element_lines(element, ANGSTROM_KEV / store.axis.wavelength) for element in section.elements]
+        beam_kev = ANGSTROM_KEV / store.axis.wavelength
+        lines = [element_lines(element, beam_kev) for element in section.elements]
         start = Response(section.energy.offset, section.energy.step)
         channels = channels_of(lines, start)
         part = directory.fluorescence
         part.path.mkdir(exist_ok=True)
         spectra = mapped(part.spectra, (*store.grid.shape, len(channels)))
         spectra[:] = 0
+        volume = mapped(part.volume, (*store.grid.map_shape, groups_of(channels, start.step)))
+        volume[:] = np.nan
+        absorption = SelfAbsorption.of(config, store.grid, lines, beam_kev)
+        corrects = section.self_absorption is not None
         monitors = [config.detector.monitor, *(stream.key for stream in config.monitors)]
         known = any(key is not None for key in monitors)
-        return cls(store, imaging, lines, start, channels, spectra, section.monitor is not None, known)
+        own = section.monitor is not None
+        return cls(store, imaging, lines, start, channels, spectra, volume, absorption, corrects, own, known)
 
     def __post_init__(self) -> None:
         """Nothing is measured yet."""
@@ -139,81 +148,89 @@ class Elements:
         rays = int(np.count_nonzero(usable))
         if self._search is None and rays > GROWN * self._looked:
             self._looked = rays
-            self._search = self._pool.submit(self._look, usable, self.monitors.copy(), LIVE_ITERATIONS)
+            self._search = self._pool.submit(self._look, self._given(), LIVE_ITERATIONS, None)
 
-    def finish(self, iterations: int) -> None:
-        """The final maps, from the complete set."""
+    def finish(self, iterations: int, maps: Mapping[str, npt.NDArray[Any]]) -> None:
+        """The final maps, from the complete set; `maps` (slice, y, x) by name are those of phases and density."""
         if self._search is not None:
             self._search.result()
             self._search, self._looked = None, 0
-        usable = self.usable
-        self.found = self._look(usable, self.monitors, iterations) if usable.any() else None
+        depths = None if self.absorption is None else self.absorption.depths(maps)
+        given = self._given()
+        self.found = self._look(given, iterations, depths) if given.usable.any() else None
 
     def arrays(self) -> Arrays:
-        """By their paths in the tree; the spectrum of all rays, its model and errors are in the results alone."""
+        """By their paths in the tree; spectra, their model and errors are in the results alone."""
         found: Arrays = {"maps/xrf_coverage": self.imaging.covered(self.usable)}
         known = self.found
         blank = np.full(self.grid.shape, np.nan, np.float32)
         empty = np.full(self.grid.map_shape, np.nan, np.float32)
-        for k, lines in enumerate(self.lines):
-            name = f"xrf_{lines.element}"
+        for k, name in enumerate(self.names):
             found[f"sinograms/{name}"] = blank if known is None else known.net[..., k]
-            found[f"maps/{name}"] = empty if known is None else known.maps[name]
+            found[f"maps/{name}"] = empty if known is None else known.maps[..., k]
             if known is not None:
-                found[f"fluorescence/error_{lines.element}"] = known.errors[..., k]
+                found[f"fluorescence/error_{self.lines[k].element}"] = known.errors[..., k]
         if known is not None:
-            found["fluorescence/energy"] = known.fit.response.energies(self.channels)
+            energies = known.fit.response.energies(self.channels)
+            groups = self.volume.shape[-1]
+            found["fluorescence/energy"] = energies
+            found["fluorescence/voxel_energy"] = grouped(energies, groups) / (len(energies) // groups)
             found["fluorescence/sum"] = known.total
             found["fluorescence/model"] = known.fit.model
             found["fluorescence/background"] = known.fit.background
         return found
 
-    def told(self) -> dict[str, Any]:
-        """The fit of the sum of all spectra, for the metadata."""
-        told: dict[str, Any] = {"self_absorption": "uncorrected", "no_beam": self._no_beam()}
-        if self.found is not None:
-            fit = self.found.fit
+    def told(self, arrays: Arrays, reader: VoxelReader) -> dict[str, Any]:
+        """For the metadata: the fit of the sum, what the sample keeps, what the elements of these arrays go with."""
+        known = self.found
+        told: dict[str, Any] = {"no_beam": self._no_beam(), **self._absorbed()}
+        if known is not None:
+            fit = known.fit
             told["energy"] = {"offset": fit.response.offset, "step": fit.response.step}
             told["noise_kev"], told["chi_square"] = fit.response.noise, fit.chi_square
             told["counts"] = dict(zip(fit.elements, fit.net.tolist(), strict=True))
             told["count_errors"] = dict(zip(fit.elements, fit.errors.tolist(), strict=True))
-        return told
+        names = [lines.element for lines in self.lines]
+        return told | {
+            "correlations": element_correlations(arrays, names, reader.phases, reader.strain_map, reader.classes)
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """Of the maps."""
+        return [f"xrf_{lines.element}" for lines in self.lines]
+
+    def _absorbed(self) -> dict[str, Any]:
+        """State of the correction, share of each element's photons that the sample keeps, maps that lack them."""
+        found = self.found
+        corrected = found is not None and found.corrected
+        kept = None if found is None or found.kept is None else found.kept.tolist()
+        biased = [name for k, name in enumerate(self.names) if kept is None or kept[k] > NEGLIGIBLE]
+        source = self.absorption.source if corrected and self.absorption is not None else None
+        return {
+            "self_absorption": "uncorrected" if source is None else f"corrected from {source}",
+            "kept": kept and dict(zip((lines.element for lines in self.lines), kept, strict=True)),
+            "biased": [] if corrected else biased,
+        }
 
     def units(self) -> dict[str, str]:
         """Units of the maps."""
         unit = "1" if self.grid.raster else "1/um"
-        return {f"xrf_{lines.element}": unit for lines in self.lines} | {"xrf_coverage": "1"}
+        return dict.fromkeys(self.names, unit) | {"xrf_coverage": "1"}
 
     def _no_beam(self) -> list[int]:
         lost = (self.measured & ~self.usable).ravel()[self.grid.visit]
         return [int(n) for n in np.flatnonzero(lost)]
 
-    def _look(self, usable: Mask, monitors: npt.NDArray[np.float64], iterations: int) -> Found:
+    def _given(self) -> Spectra:
+        """What a look is at, as of now."""
+        return Spectra(self.grid, self.spectra, self.scales, self.monitors.copy(), self.usable)
+
+    def _look(self, given: Spectra, iterations: int, depths: Depths | None) -> Found:
         """Fit the sum of the usable rays, then each ray, then reconstruct; in the order of the grid."""
-        total, spread = np.zeros(len(self.channels)), np.zeros(len(self.channels))
-        for s, a in np.argwhere(usable.any(axis=2)):
-            spectra = self.spectra[s, a, usable[s, a]].astype(np.float64)
-            total += spectra.sum(axis=0)
-            spread += self.scales[s, a, usable[s, a]] @ spectra
-        response = refine(total, spread, self.channels, self.lines, self.start)
-        fit = fit_spectrum(total, spread, self.channels, self.lines, response)
-        shape = (*self.grid.shape, len(self.lines))
-        net, errors = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)
-        for s, a in np.argwhere(usable.any(axis=2)):
-            rays = usable[s, a]
-            spectra, per_monitor = self.spectra[s, a, rays].astype(np.float64), 1 / monitors[s, a, rays][:, None]
-            net[s, a, rays] = fit.measure(spectra) * per_monitor
-            variances = fit.variances(spectra * self.scales[s, a, rays][:, None])
-            errors[s, a, rays] = np.sqrt(variances) * per_monitor
-        maps = {
-            f"xrf_{lines.element}": self.imaging.image(Additive(net[..., k], Adds.INTENSITY), usable, iterations)
-            for k, lines in enumerate(self.lines)
-        }
-        return Found(fit, total, net, errors, maps)
-
-
-def channels_of(lines: Sequence[ElementLines], response: Response) -> npt.NDArray[np.float64]:
-    """Channels from MARGIN below the lowest line to MARGIN above the highest."""
-    energies = np.concatenate([each.energies[each.shares > 0.01] for each in lines])
-    low, high = ((at - response.offset) / response.step for at in (energies.min() - MARGIN, energies.max() + MARGIN))
-    return np.arange(max(int(low), 0), min(int(high) + 1, CHANNELS), dtype=np.float64)
+        found = measure(given, self.channels, self.lines, self.start)
+        correct = self.corrects and depths is not None
+        absorption = None if depths is None else self.absorption
+        maps, kept = imaged(found.net, given.usable, self.imaging, iterations, absorption, depths, correct=correct)
+        image_spectra(given, self.imaging, iterations, self.volume)
+        return replace(found, maps=maps, kept=kept, corrected=correct)

@@ -36,7 +36,10 @@ class Imaging(Protocol):
         """A slice from the complete, sorted set, written to `volume`: its voxels, and the trace of the residual."""
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
-        """(slice, y, x) another quantity, from the numbers of the usable rays (slice, angle, position)."""
+        """(slice, y, x) another quantity, from the numbers of the usable rays (slice, angle, position).
+
+        Several at once have a channel axis behind, in the sinogram as in the image; slices may be some of the scan's.
+        """
 
     def coverage(self) -> Floats:
         """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""

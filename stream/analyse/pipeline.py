@@ -155,11 +155,13 @@ class Pipeline:
         self.sinograms.weigh_all()
         self.optics.finish(self.config.reconstruction.iterations)
         if self.elements is not None:
-            self.elements.finish(self.config.reconstruction.iterations)
+            amounts = {f"phase_{name}": self._stack(f"phase_{name}") for name in self.reader.phases}
+            self.elements.finish(self.config.reconstruction.iterations, amounts | {"density": self.optics.density})
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
+        stored = arrays if self.elements is None else arrays | {"fluorescence/volume": self.elements.volume}
         result = Result(
-            config=self.config, store=self.store, volume=self.imaging.volume, arrays=arrays, told=told, record=record
+            config=self.config, store=self.store, volume=self.imaging.volume, arrays=stored, told=told, record=record
         )
         write_results(self.directory.results, result)
         return arrays, told
@@ -221,7 +223,7 @@ class Pipeline:
         told["units"] = self.optics.units(told["units"])
         if self.elements is not None:
             told["units"] |= self.elements.units()
-            told["fluorescence"] = self.elements.told()
+            told["fluorescence"] = self.elements.told(arrays, reader)
         return arrays, told
 
     def _stack(self, name: str) -> npt.NDArray[Any]:

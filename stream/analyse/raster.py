@@ -66,8 +66,10 @@ class Raster:
         return usable.transpose(1, 0, 2).astype(np.float32)
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
-        """(1, y, x) the rays' own values."""
-        return np.where(usable, additive_values(sinogram), np.float32(np.nan)).transpose(1, 0, 2)
+        """(1, y, x, …) the rays' own values."""
+        values = additive_values(sinogram)
+        known = usable.reshape(*usable.shape, *[1] * (values.ndim - 3))
+        return np.where(known, values, np.float32(np.nan)).swapaxes(0, 1)
 
     def residual(self) -> float | None:
         """None: nothing is fitted to the rays."""

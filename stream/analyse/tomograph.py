@@ -199,10 +199,11 @@ class Tomograph:
         return self._final.slice(s, self.volume[s])
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
-        """(slice, y, x) SIRT of another quantity that adds along the usable rays (slice, angle, position)."""
+        """(slice, y, x, …) SIRT of other quantities that add along the usable rays (slice, angle, position, …)."""
         projector, values = self.projector(), additive_values(sinogram)
-        rays = zip(values, usable.astype(np.float64), strict=True)
-        return np.stack([reconstruct(projector, v[..., None], w, iterations)[0][..., 0] for v, w in rays])
+        rays = zip(values.reshape(*usable.shape, -1), usable.astype(np.float64), strict=True)
+        found = np.stack([reconstruct(projector, v, w, iterations)[0] for v, w in rays])
+        return found.reshape(*found.shape[:3], *values.shape[3:])
 
     def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
         """As `coverage`, of these rays (slice, angle, position)."""

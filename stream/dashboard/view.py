@@ -112,12 +112,11 @@ class RunView:
 
     def voxel_pattern(self, place: tuple[int, int, int], bins: int) -> npt.NDArray[np.float32] | None:
         """The pattern of voxel (slice, y, x), shape (bins,); None while the live volume does not hold it."""
-        index = int(np.ravel_multi_index(place, self.grid.map_shape))
-        try:
-            pattern = np.fromfile(self.directory.volume, dtype="<f4", count=bins, offset=index * bins * 4)
-        except FileNotFoundError:
-            return None
-        return pattern if pattern.size == bins else None
+        return _row(self.directory.volume, int(np.ravel_multi_index(place, self.grid.map_shape)), bins)
+
+    def voxel_fluorescence(self, place: tuple[int, int, int], channels: int) -> npt.NDArray[np.float32] | None:
+        """The fluorescence spectrum of voxel (slice, y, x), shape (channels,); None while there is none."""
+        return _row(self.directory.fluorescence.volume, int(np.ravel_multi_index(place, self.grid.map_shape)), channels)
 
     def frame(self) -> dict[str, Any] | None:
         """The latest detector frame, reduced: image, frame, saturated, masked, maximum, factor."""
@@ -129,6 +128,15 @@ class RunView:
         except Exception as error:  # zipfile, zlib and numpy each have their own errors
             raise StoreError(f"{self.directory.frame} cannot be read: {error}") from error
         return {name: value if name == "image" else value.item() for name, value in found.items()}
+
+
+def _row(path: Path, index: int, length: int) -> npt.NDArray[np.float32] | None:
+    """One row of a float32 file of such rows, None while the file does not hold it."""
+    try:
+        row = np.fromfile(path, dtype="<f4", count=length, offset=index * length * 4)
+    except FileNotFoundError:
+        return None
+    return row if row.size == length else None
 
 
 def _modified(path: Path) -> float | None:

@@ -59,6 +59,7 @@ def voxel(request: Request, run: Scan, index: int, y: int, x: int) -> Response:
             "pattern": found,
             "values": _values(run, revision, place),
             "classes": _classes(revision, place),
+            "fluorescence": _fluorescence(run, revision, place),
             **_fit(request.app.state.fit_voxel if run is request.app.state.view else None, revision, index, found),
         }
     )
@@ -154,6 +155,17 @@ def _classes(revision: Revision, place: Place) -> dict[str, Any] | None:
         "label": labels[index] if 0 <= index < len(labels) else None,
         "probabilities": dict(zip(labels, here, strict=False)),
     }
+
+
+def _fluorescence(run: RunView, revision: Revision, place: Place) -> dict[str, Any] | None:
+    """The voxel's spectrum as it was measured, counts per µm and monitor unit in channels about `energy` keV.
+
+    None without that stream, and until its spectra were looked at.
+    """
+    energy = revision.arrays.get("fluorescence/voxel_energy")
+    if energy is None:
+        return None
+    return {"energy": energy, "spectrum": run.voxel_fluorescence(place, len(energy))}
 
 
 def _fit(

@@ -194,10 +194,9 @@ def make_spectra(
 ) -> tuple[VirtualSpectra, SpectraOutlet] | None:
     """The fluorescence of the scan and where it goes; None where neither config nor command line wants it."""
     if section is not None:
-        energy = section.energy
-        return VirtualSpectra(scan, offset=energy.offset, step=energy.step), SpectraOutlet.from_config(
-            section, endpoint
-        )
+        side = 1 if section.side == "positive" else -1
+        spectra = VirtualSpectra(scan, offset=section.energy.offset, step=section.energy.step, side=side)
+        return spectra, SpectraOutlet.from_config(section, endpoint)
     return None if endpoint is None else (VirtualSpectra(scan), SpectraOutlet(endpoint))
 
 

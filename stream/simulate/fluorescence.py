@@ -1,13 +1,16 @@
 """Fluorescence of the sample: the spectra of a silicon drift detector beside it, in step with the frames.
 
 Lines from the elements of the crystals, silicon of the glass, argon of the air, scattered beam; escape peaks, dead
-time, Poisson noise. Written apart from the analysis, whose lines and peaks it shall find. The beam and the lines leave
-the sample without loss.
+time, Poisson noise. Written apart from the analysis, whose lines and peaks it shall find. A sample that absorbs takes
+from the beam on its way in and from the lines on their way out; one that does not lets both pass without loss.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
@@ -28,6 +31,17 @@ NOISE, FANO, PAIR = 0.048, 0.115, 3.66e-3  # keV, -, keV
 SILICON_KA, ESCAPE = 1.7398, 0.0194  # keV; escape of photons that silicon stops at its surface
 TICKS, WIDTH = 160_000, 6  # of an exposure of 2 ms at 80 MHz; clock ticks that an event takes
 SENSITIVE = 0.01  # counts of an element are this share of what arrives: the rest is below the threshold
+BETA = 1.05  # times the energy of an element's first line: above are its Kβ
+FORMULAS = {"carbon": "C", "glass": "SiO2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Lines that leave the sample alike: energy in keV, counts for each µm of a component, spectrum of one count."""
+
+    kev: float
+    per_um: Floats
+    spectrum: Floats
 
 
 class VirtualSpectra:
@@ -40,34 +54,41 @@ class VirtualSpectra:
     offset, step
         Energy of a channel's middle in keV is offset + step · channel.
     elements
-        Whose lines are simulated; their energies must be below the beam's.
+        Of the crystals, whose lines are simulated; their energies must be below the beam's.
+    side
+        1 or -1: the detector stands at growing or falling positions.
     """
 
     def __init__(
-        self, scan: VirtualScan, elements: Sequence[str] = ("Ni", "Co", "Mn"), offset: float = 0.0, step: float = 0.01
+        self,
+        scan: VirtualScan,
+        elements: Sequence[str] = ("Ni", "Co", "Mn"),
+        offset: float = 0.0,
+        step: float = 0.01,
+        side: int = 1,
     ) -> None:
-        self.scan, self.elements = scan, tuple(elements)
+        self.scan, self.elements, self.side = scan, tuple(elements), side
         self.offset, self.step = offset, step
         self.beam_kev = 12.398419843320026 / scan.detector.wavelength
         per_um = np.array([[self._emission(phase, element) for element in elements] for phase, _, _ in scan.components])
         mean = scan.sample.mean_path() @ self._in_components(per_um)
         self.per_um: Floats = per_um * COUNTS / mean.sum()
         """(component, element) counts of its K lines for each µm and unit of the monitor."""
-        lines = [self._spectrum(k_lines(element)) for element in elements]
-        silicon = self._spectrum({SILICON_KA: 1.0})
-        glass = (
-            np.array([phase == "glass" for phase, _, _ in scan.components]) * SILICON * self.per_um.sum(axis=1).max()
-        )
-        self._of_components: Floats = self.per_um @ np.array(lines) + np.outer(glass, silicon)
+        glass = np.array([phase == "glass" for phase, _, _ in scan.components], dtype=np.float64)
+        self.silicon: Floats = glass * SILICON * self.per_um.sum(axis=1).max()
+        """(component,) the same of silicon's in glass."""
+        self.lines = [line for k, element in enumerate(elements) for line in self._lines(element, self.per_um[:, k])]
+        self.lines.append(Line(SILICON_KA, self.silicon, self._spectrum({SILICON_KA: 1.0})))
         self._of_air: Floats = self._surroundings()
+        self._projections: dict[tuple[int, int], Floats] = {}
 
     def expected(self, n: int) -> Floats:
         """(channel,) mean counts of frame n in all of the detector, without dead time."""
         slot = self.scan.grid.slot(n)
         assert slot is not None  # frames are those of the grid
         at, angle, position = (int(i) for i in np.unravel_index(slot, self.scan.grid.shape))
-        amounts = self.scan.amounts(at, angle)[position].reshape(-1, len(self._of_components)).sum(axis=0)
-        return np.asarray(self.scan.intensity[n] * (amounts @ self._of_components + self._of_air))
+        counts = self._counts(at, angle)[position]
+        return np.asarray(self.scan.intensity[n] * (counts @ [line.spectrum for line in self.lines] + self._of_air))
 
     def spectra(self, n: int) -> tuple[npt.NDArray[np.uint32], dict[str, Any]]:
         """Frame n: counts (detector element, channel), and what an Xspress3 tells of each element besides."""
@@ -83,9 +104,51 @@ class VirtualSpectra:
         return counts, {"dtc": factors.tolist(), **scalers, "i0": round(float(self.scan.reading[n]), 6)}
 
     def maps(self) -> dict[str, Floats]:
-        """(slice, y, x) counts of each element's lines for each µm and unit of the monitor."""
-        amounts = self.scan.sample.shares() @ self._in_components(self.per_um)
-        return {f"xrf_{element}": amounts[..., k] for k, element in enumerate(self.elements)}
+        """(slice, y, x) counts of each element's lines for each µm and unit of the monitor, before any loss."""
+        values = np.column_stack([self.per_um, self.silicon])
+        amounts = self.scan.sample.shares() @ self._in_components(values)
+        return {f"xrf_{element}": amounts[..., k] for k, element in enumerate((*self.elements, "Si"))}
+
+    def _counts(self, at: int, angle: int) -> Floats:
+        """(position, line) mean counts of a projection that arrive, for each unit of the monitor."""
+        if (at, angle) not in self._projections:
+            emitted = np.array([self._in_components(line.per_um) for line in self.lines])
+            if self.scan.absorption:
+                turned = float(self.scan.grid.angles[angle])
+                lengths = self.scan.sample.emitted(at, turned, self.scan.attenuation, self._outgoing, self.side)
+            else:
+                lengths = self.scan.lengths(at, angle)[:, None]
+            self._projections[at, angle] = (lengths * emitted).sum(axis=2)
+        return self._projections[at, angle]
+
+    def _lines(self, element: str, per_um: Floats) -> list[Line]:
+        """Kα and Kβ of an element, of which a component has so much for each µm."""
+        lines = k_lines(element)
+        whole, first = sum(lines.values()), min(lines)
+        found = []
+        for beta in (False, True):
+            some = {kev: share for kev, share in lines.items() if (kev > BETA * first) == beta}
+            share = sum(some.values())
+            middle = sum(kev * part for kev, part in some.items()) / share
+            found.append(Line(middle, per_um * share / whole, self._spectrum(some)))
+        return found
+
+    @cached_property
+    def _outgoing(self) -> Floats:
+        """(line, material) attenuation per µm."""
+        return np.array([self._attenuation(line.kev) for line in self.lines])
+
+    def _attenuation(self, kev: float) -> Floats:
+        """(material,) attenuation per µm: the phases' own for the beam, at other energies as the tables' goes."""
+        mu = {}
+        for phase, length in self.scan.attenuation_lengths.items():
+            formula = self._formula(phase)
+            mu[phase] = stopping(formula, kev) / stopping(formula, self.beam_kev) / length
+        return self._in_components(np.array([mu[phase] for phase, _, _ in self.scan.components]))
+
+    def _formula(self, phase: str) -> dict[str, float]:
+        crystal = self.scan.preset.crystals.get(phase)
+        return xraydb.chemparse(FORMULAS[phase]) if crystal is None else atoms(crystal.structure)
 
     def _in_components(self, values: Floats) -> Floats:
         """(material, …) of values (component, …)."""
@@ -96,10 +159,12 @@ class VirtualSpectra:
         crystal = self.scan.preset.crystals.get(phase)
         if crystal is None:
             return 0.0
-        volume = self.scan.lines[phase].volume * crystal.scale**3 * 1e-24  # cm3
+        density = atoms(crystal.structure).get(element, 0.0) / (
+            self.scan.lines[phase].volume * crystal.scale**3 * 1e-24
+        )
         edge, weight = xraydb.xray_edge(element, "K"), xraydb.atomic_mass(element)
         stopped = xraydb.mu_elam(element, 1000 * self.beam_kev, kind="photo") * weight / 6.02214076e23  # cm2 an atom
-        return float(atoms(crystal.structure, element) / volume * stopped * (1 - 1 / edge.jump_ratio) * edge.fyield)
+        return float(density * stopped * (1 - 1 / edge.jump_ratio) * edge.fyield)
 
     def _spectrum(self, lines: dict[float, float]) -> Floats:
         """(channel,) counts of lines {keV: intensity}, normalised to 1; each with its escape peak."""
@@ -146,8 +211,19 @@ def escaping(energy: float) -> float:
     return float(ESCAPE * (1 - depth * np.log(1 + 1 / depth)))
 
 
-def atoms(structure: str, element: str) -> float:
-    """Atoms of an element in the cell of a bundled structure."""
+@cache
+def atoms(structure: str) -> dict[str, float]:
+    """Atoms of each element in the cell of a bundled structure."""
     cif = resources.files("stream.analyse.crystal") / "cif" / f"{structure}.cif"
     small = gemmi.make_small_structure_from_block(gemmi.cif.read_string(cif.read_text()).sole_block())
-    return sum(site.occ for site in small.get_all_unit_cell_sites() if site.element.name == element)
+    found: defaultdict[str, float] = defaultdict(float)
+    for site in small.get_all_unit_cell_sites():
+        found[site.element.name] += site.occ
+    return dict(found)
+
+
+def stopping(formula: dict[str, float], kev: float) -> float:
+    """µ/ρ in cm²/g of a material with so many atoms of each element."""
+    masses = {element: number * xraydb.atomic_mass(element) for element, number in formula.items()}
+    of_each = (mass * xraydb.mu_elam(element, 1000 * kev) for element, mass in masses.items())
+    return float(sum(of_each) / sum(masses.values()))

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from stream.core.scan import ScanGrid
 from stream.simulate.forward import zone_lengths
 from stream.simulate.phantom import Phantom
+from stream.simulate.self_absorption import emitted_lengths
 
 Floats = npt.NDArray[np.float64]
 THICKNESS = 10.0  # µm of a thin sample: a big particle
@@ -26,6 +27,10 @@ class InBeam(Protocol):
 
     def lengths(self, at: int, angle: float) -> Floats:
         """Path (µm) of one projection of slice `at` in each zone and material, (positions, zones, materials)."""
+        ...
+
+    def emitted(self, at: int, angle: float, incoming: Floats, outgoing: Floats, side: int) -> Floats:
+        """As `self_absorption.emitted_lengths` says, (positions, line, materials)."""
         ...
 
     def mean_path(self) -> Floats:
@@ -50,6 +55,11 @@ class Capillary:
         """As `InBeam` says."""
         labels, materials, step = self.phantom.labels[at], len(self.phantom.materials), self.phantom.step
         return zone_lengths(labels, materials, step, angle, self.positions, self.step, len(self.depths))
+
+    def emitted(self, at: int, angle: float, incoming: Floats, outgoing: Floats, side: int) -> Floats:
+        """As `InBeam` says."""
+        labels, step = self.phantom.labels[at], self.phantom.step
+        return emitted_lengths(labels, step, angle, self.positions, self.step, incoming, outgoing, side)
 
     def mean_path(self) -> Floats:
         """As `InBeam` says, from the area: a projection's chords add up to it whatever the angle."""
@@ -82,6 +92,10 @@ class ThinSample:
     def lengths(self, at: int, angle: float) -> Floats:
         """As `InBeam` says; the angle is that of the sample's normal."""
         return np.asarray(self._shares[at][:, None, :] * THICKNESS)
+
+    def emitted(self, at: int, angle: float, incoming: Floats, outgoing: Floats, side: int) -> Floats:
+        """As `InBeam` says; so thin a sample keeps nothing back."""
+        return np.repeat(self.lengths(at, angle), len(outgoing), axis=1)
 
     def mean_path(self) -> Floats:
         """As `InBeam` says."""

@@ -149,6 +149,10 @@ class VirtualScan:
         lengths = self._paths(at, angle) @ self.mixing
         return lengths.reshape(len(lengths), -1)
 
+    def lengths(self, at: int, angle: int) -> Floats:
+        """µm of each material on the rays of one projection, (positions, materials)."""
+        return np.asarray(self._paths(at, angle).sum(axis=1))
+
     def transmission(self, at: int, angle: int) -> Floats:
         """exp(−µt) of the rays of one projection, (positions,); 1 where absorption is not simulated.
 
@@ -156,14 +160,19 @@ class VirtualScan:
         """
         if not self.absorption:
             return np.ones(len(self.grid.positions))
-        return np.asarray(np.exp(-self._paths(at, angle).sum(axis=1) @ self.attenuation))
+        return np.asarray(np.exp(-self.lengths(at, angle) @ self.attenuation))
 
     @property
     def attenuation(self) -> Floats:
         """µ of each material, 1/µm."""
-        lengths = {name: kind.attenuation for name, kind in self.preset.crystals.items()}
-        lengths |= {name: hump.attenuation for name, hump in self.preset.humps.items()}
+        lengths = self.attenuation_lengths
         return np.asarray(self.mixing @ [1 / lengths[phase] for phase, _, _ in self.components])
+
+    @property
+    def attenuation_lengths(self) -> dict[str, float]:
+        """Length (µm) on which each phase takes the beam to 1/e."""
+        lengths = {name: kind.attenuation for name, kind in self.preset.crystals.items()}
+        return lengths | {name: hump.attenuation for name, hump in self.preset.humps.items()}
 
     def _paths(self, at: int, angle: int) -> Floats:
         """µm of each material, (positions, zones, materials)."""

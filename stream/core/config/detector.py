@@ -63,11 +63,15 @@ class FluorescenceConfig(FrameStream):
     """The fluorescence detector: its spectra, and the elements whose lines are looked for.
 
     monitor is a key of the spectra's own headers; without it the intensity of the same diffraction frame counts.
+    self_absorption says what it is corrected from: the beam behind the sample, or the amounts of the crystalline
+    phases; side, on which side of the beam, by the sign of a position, the detector stands.
     """
 
     format: Literal["auto", "stins", "array-1"] = "auto"
     energy: EnergyAxis = EnergyAxis()
     elements: list[Element] = Field(min_length=1)
+    self_absorption: Literal["transmission", "phases"] | None = None
+    side: Literal["positive", "negative"] = "positive"
 
     @field_validator("elements")
     @classmethod

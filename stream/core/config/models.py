@@ -201,6 +201,23 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _knows_what_absorbs(self) -> Config:
+        source = None if self.fluorescence is None else self.fluorescence.self_absorption
+        if source is None:
+            return self
+        key = f"fluorescence.self_absorption is {source!r}"
+        if self.scan.mode == "raster":
+            raise ValueError(f"{key}: scan.mode is 'raster', and the depth in the sample is not known")
+        if not any(isinstance(phase, CrystallinePhase) for phase in self.phases):
+            raise ValueError(f"{key}: there is no crystalline phase in phases")
+        if source == "transmission" and self.detector.transmission is None:
+            raise ValueError(f"{key}: detector.transmission is null")
+        for phase in self.phases:
+            if source == "transmission" and not isinstance(phase, CrystallinePhase) and phase.formula is None:
+                raise ValueError(f"{key}: phases: {phase.name!r} needs a formula")
+        return self
+
     @property
     def encoders(self) -> list[MonitorStream]:
         """Streams that tell positions: those whose axes are named, else those that could have them."""

@@ -44,10 +44,12 @@ class CrystallinePhase(Section):
 
 
 class AmorphousPhase(Section):
-    """A phase known by its hump."""
+    """A phase known by its hump; formula (as SiO2) and density (g/cm³) are for the absorption of fluorescence."""
 
     name: Name
     hump: Hump
+    formula: str | None = Field(default=None, min_length=1)
+    density: float | None = Field(default=None, gt=0)
 
 
 KINDS = ("a crystalline phase", "an amorphous phase")
