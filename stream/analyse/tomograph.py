@@ -19,7 +19,7 @@ from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import reconstruct
+from stream.analyse.tomography.sirt import fading, reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
@@ -86,7 +86,8 @@ class Tomograph:
         known = self.config.center != "auto"
         self._turn_about(Center(float(self.config.center), "config") if known else Center(middle, "grid"))
         projector = self.projector()
-        self.slices = [SpectralSlice(projector, self.basis, SETS) for _ in range(slices)]
+        faded = fading(SETS, self.config.iterations)
+        self.slices = [SpectralSlice(projector, self.basis, SETS, faded) for _ in range(slices)]
         self._turns = [Turn() for _ in range(slices)]
 
     @property

@@ -11,7 +11,7 @@ from helpers import disc_phantom
 from helpers.astra_reference import astra_sirt
 
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import ProgressiveSirt, reconstruct
+from stream.analyse.tomography.sirt import ProgressiveSirt, fading, reconstruct
 from stream.core.errors import UsageError
 
 REFERENCE = Path(__file__).parents[1] / "data" / "astra_sirt.npz"
@@ -169,6 +169,21 @@ def test_channels_turn_into_others_and_the_volume_stays_warm(projector):
     inside = projector.support
     np.testing.assert_allclose(lives[0].volume[inside], lives[1].volume[inside], atol=1e-4)
     assert np.isnan(lives[0].volume[~inside]).all()
+
+
+def test_a_checkerboard_fades_by_half_and_nothing_is_lost(projector):
+    """As no ray tells of it."""
+    iterations, sets = 60, 6
+    live = ProgressiveSirt(projector, 1, nonnegative=False, sets=sets, diffusion=fading(sets, iterations))
+    live.add(0, 0, [np.nan])
+    y, x = np.indices((COUNT, COUNT))
+    live.volume[..., 0] = np.where(projector.support, 3.0 + (-1.0) ** (y + x), np.nan)
+    before = np.nansum(live.volume)
+    live.iterate(iterations // sets)
+    middle = live.volume[20:28, 20:28, 0]
+    assert np.ptp(middle) == pytest.approx(1.0, rel=1e-3)
+    assert np.nansum(live.volume) == pytest.approx(before, rel=1e-6)
+    assert np.array_equal(np.isnan(live.volume[..., 0]), ~projector.support)
 
 
 def test_refuses_a_sinogram_of_another_scan(projector):

@@ -79,6 +79,8 @@ class ProgressiveSirt:
     aside : so many of the last channels do not count in the residual
     sets : an iteration takes its step with one set of projections after another (ordered subsets, Hudson and Larkin
         1994), which comes as far as `sets` iterations, and then with the newest projections by themselves
+    diffusion : before each iteration a voxel goes so far, 0..1, towards the mean of its four neighbours: what early
+        rays made it believe and no later ray tells would stay for ever; see `fading`
 
     Attributes
     ----------
@@ -89,10 +91,18 @@ class ProgressiveSirt:
     """
 
     def __init__(
-        self, projector: Projector, channels: int, *, nonnegative: bool = True, aside: int = 0, sets: int = 1
+        self,
+        projector: Projector,
+        channels: int,
+        *,
+        nonnegative: bool = True,
+        aside: int = 0,
+        sets: int = 1,
+        diffusion: float = 0.0,
     ) -> None:
         count = projector.count
-        self.projector, self.nonnegative, self.aside, self.sets = projector, nonnegative, aside, sets
+        self.projector, self.nonnegative, self.aside = projector, nonnegative, aside
+        self.sets, self.diffusion = sets, diffusion
         self._steps: list[RaySet] = []
         self.sinogram: Floats = np.full((*projector.rays, channels), np.nan, np.float32)
         self.volume: Floats = np.full((count, count, channels), np.nan, np.float32)
@@ -153,7 +163,13 @@ class ProgressiveSirt:
         started = time.perf_counter()
         self._refresh()
         trace = iterate(
-            self._steps, self.sinogram, self.volume, iterations, nonnegative=self.nonnegative, aside=self.aside
+            self._steps,
+            self.sinogram,
+            self.volume,
+            iterations,
+            nonnegative=self.nonnegative,
+            aside=self.aside,
+            diffusion=self.diffusion,
         )
         self._seconds = (time.perf_counter() - started) / iterations
         self.residual = float(trace[-1])
@@ -188,6 +204,14 @@ class ProgressiveSirt:
             weight[newest] = self.weight[newest]
             steps.append(RaySet.of(self.projector, weight, self.projector.part(newest).column_sums(weight[newest])))
         return steps
+
+
+def fading(sets: int, iterations: int) -> float:
+    """The diffusion at which a checkerboard, of which rays tell nothing, loses half in `iterations` steps of sets.
+
+    What `iterations` of SIRT from zero reach less than half of is held back by about as much as those would hold it.
+    """
+    return float((1 - 0.5 ** (sets / iterations)) / 2)
 
 
 def _start(projector: Projector, volume: Floats, channels: NDArray[np.intp]) -> None:

@@ -25,7 +25,7 @@ class SpectralSlice:
 
     Parameters
     ----------
-    sets : of projections, as `ProgressiveSirt` takes them
+    sets, diffusion : as `ProgressiveSirt` takes them
 
     Attributes
     ----------
@@ -34,9 +34,11 @@ class SpectralSlice:
     inside : (y, x) the field of view; its voxels are numbered in C order
     """
 
-    def __init__(self, projector: Projector, basis: Basis, sets: int = 1) -> None:
+    def __init__(self, projector: Projector, basis: Basis, sets: int = 1, diffusion: float = 0.0) -> None:
         self.basis = basis
-        self.sirt = ProgressiveSirt(projector, basis.rank + NOISE, nonnegative=False, aside=NOISE, sets=sets)
+        self.sirt = ProgressiveSirt(
+            projector, basis.rank + NOISE, nonnegative=False, aside=NOISE, sets=sets, diffusion=diffusion
+        )
         self.owed = 0.0
         self.stale = np.zeros(projector.rays, np.bool_)
         self.inside = projector.support

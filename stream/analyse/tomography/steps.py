@@ -48,6 +48,22 @@ def _step(volume, gradient, scale, lowest, i0, i1):  # type: ignore[no-untyped-d
                 volume[i, j, c] = lowest if x < lowest else x  # NaN stays NaN
 
 
+@numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
+def _diffuse(volume, inside, share, i0, i1, out):  # type: ignore[no-untyped-def]
+    """Exchange a share of what a voxel and its four neighbours differ by; nothing leaves the field of view."""
+    count = inside.shape[0]
+    flow = np.float32(share / 4)
+    for i in range(i0, i1):
+        for j in range(count):
+            out[i, j] = volume[i, j]
+            if not inside[i, j]:
+                continue
+            for ni, nj in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+                if 0 <= ni < count and 0 <= nj < count and inside[ni, nj]:
+                    for c in range(volume.shape[2]):
+                        out[i, j, c] += flow * (volume[ni, nj, c] - volume[i, j, c])
+
+
 @dataclass(frozen=True, slots=True)
 class RaySet:
     """The rays of one step: projections of a projector (by index), their weights, and R and C that belong to them."""
@@ -79,10 +95,12 @@ def iterate(
     *,
     nonnegative: bool,
     aside: int = 0,
+    diffusion: float = 0.0,
 ) -> NDArray[np.float64]:
     """Iterate `volume` in place, LANES channels after each other; returns the residual before each iteration.
 
-    An iteration is one step with each of the sets of rays.
+    An iteration is one step with each of the sets of rays, after voxels have exchanged a share of `diffusion` with
+    their neighbours.
     """
     lowest = np.float32(0 if nonnegative else -np.inf)
     x, gradient = (np.zeros((*volume.shape[:2], LANES), np.float32) for _ in range(2))
@@ -92,6 +110,8 @@ def iterate(
         x[..., :width] = volume[..., block]
         moves = [_Step(rays, sinogram, block, x, gradient, lowest) for rays in steps]
         for n in range(iterations):
+            if diffusion and steps:
+                _diffused(steps[0].projector, x, gradient, diffusion)
             for move in moves:
                 squares[:, n, block] += move.take()[:, :width]
         volume[..., block] = x[..., :width]
@@ -99,6 +119,13 @@ def iterate(
     known = np.where(signals > 0, signals, np.nan)
     trace: NDArray[np.float64] = np.sqrt(misfits / known)
     return trace
+
+
+def _diffused(projector: Projector, x: Floats, spare: Floats, share: float) -> None:
+    """Diffuse x (y, x, LANES) in place; the sum over its voxels stays."""
+    inside = projector.support
+    projector.over_rows(lambda i0, i1: _diffuse(x, inside, share, i0, i1, spare))
+    np.copyto(x, spare)
 
 
 class _Step:
