@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from stream.core.commands import read_commands
+from stream.core.documents import KeptDocuments
 from stream.core.errors import UsageError
 from stream.dashboard import create_app
 
@@ -70,12 +71,11 @@ def test_commands_are_written_in_order(tmp_path: Path) -> None:
     region = {"name": "first", "range": [7.0, 8.0]}
     with serving(run) as url, httpx.Client(base_url=url + SCAN, headers=AUTH, trust_env=False) as client:
         assert client.post("/regions", json={"regions": [region]}).json() == {"command": 1, "kind": "regions"}
-        assert client.post("/labels", json={"labels": [{"cluster": 0, "label": "particle"}]}).status_code == 202
         assert client.post("/recompute").status_code == 202
         assert client.post("/finish").status_code == 202
         assert client.post("/abort").status_code == 202
         commands = read_commands(run.directory.commands)
-        assert [command.kind for command in commands] == ["regions", "labels", "recompute", "finish", "abort"]
+        assert [command.kind for command in commands] == ["regions", "recompute", "finish", "abort"]
         assert commands[0].arguments == {"regions": [region]}
         run.advance(1.0, "complete")
         assert "a run that is complete cannot take" in sentence(client.post("/abort"), 409)
@@ -92,7 +92,7 @@ def test_commands_are_written_in_order(tmp_path: Path) -> None:
         ("regions", {"regions": [{"name": "coverage", "range": [1, 2]}]}, "'coverage' is taken by a map"),
         ("regions", {"regions": [{"name": "strain_layered", "range": [1, 2]}]}, "is taken by a map"),
         ("regions", {"regions": [{"name": "ab", "range": [1, 2]}], "more": 1}, "more is 1"),
-        ("labels", {"labels": [{"cluster": 0, "label": "gold"}]}, "'gold' is not one of the classes"),
+        ("labels", {"labels": [{"cluster": 0, "label": "gold"}]}, "labels.0.label is 'gold', which is not one"),
         ("labels", {"labels": [{"cluster": -1, "label": "empty"}]}, "labels.0.cluster is -1"),
     ],
 )
@@ -102,5 +102,10 @@ def test_bodies_are_checked(client: httpx.Client, path: str, body: Any, words: s
     assert words in sentence(answer, 422)
 
 
-def test_documents_are_not_available(client: httpx.Client) -> None:
-    assert "not available in this version" in sentence(client.post("/api/v1/documents", headers=AUTH, json={}), 501)
+def test_documents_are_kept_for_ingest(client: httpx.Client, run: FakeRun) -> None:
+    plan = [["start", {"uid": "a1"}], ["event", {"seq_num": 1}]]
+    assert client.post("/api/v1/documents", headers=AUTH, json={"documents": plan}).status_code == 202
+    assert [list(document) for document in KeptDocuments(run.directory.documents).new()] == plan
+    for wrong in ([["start", {"uid": "a2"}], ["pickle", {}]], [["start", []]], []):
+        assert client.post("/api/v1/documents", headers=AUTH, json={"documents": wrong}).status_code == 422
+    assert len(list(KeptDocuments(run.directory.documents).new())) == len(plan), "a batch is taken whole or not at all"

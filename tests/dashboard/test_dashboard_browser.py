@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from helpers.browser import chromium, look, need_browser, wait, whole_page
+from helpers.browser import barriers, look, press, severe, shown_revision, text, wait, whole_page
 from helpers.dashboard import KEY, SCAN, serving
 from helpers.fake_run import FakeRun
 from helpers.ports import free_port
@@ -38,35 +37,9 @@ def fit_voxel(revision: Revision, index: int, pattern: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    need_browser()
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> FakeRun:
     return FakeRun(tmp_path, size=41, slices=2)
-
-
-def text(driver: Any, name: str) -> str:
-    return str(driver.find_element("id", name).text)
-
-
-def shown_revision(driver: Any) -> str | None:
-    value: str | None = driver.find_element("id", "map").get_attribute("data-revision")
-    return value
-
-
-def severe(driver: Any) -> list[str]:
-    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
-
-
-def press(driver: Any, *keys: str) -> None:
-    from selenium.webdriver import ActionChains
-
-    ActionChains(driver).send_keys(*keys).perform()
 
 
 def test_the_page_fills_and_follows_without_a_complaint(driver: Any, run: FakeRun) -> None:
@@ -248,9 +221,10 @@ def test_the_range_by_hand_and_back(driver: Any, run: FakeRun) -> None:
 def test_the_theme_follows_the_system_and_then_the_user(driver: Any, run: FakeRun) -> None:
     with serving(run) as url:
         driver.get(url)
+        theme = "return document.documentElement.dataset.theme"
+        wait(driver, lambda d: d.execute_script(theme) == "dark", "the system's theme")
         paper = "return getComputedStyle(document.body).backgroundColor"
         dark = driver.execute_script(paper)
-        assert driver.execute_script("return document.documentElement.dataset.theme") == "dark"
         driver.find_element("id", "theme").click()
         assert driver.execute_script("return document.documentElement.dataset.theme") == "light"
         assert driver.execute_script(paper) != dark
@@ -297,6 +271,7 @@ def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
                 wait(driver, lambda d: "frame" in text(d, "frame-number"), "the detector frame")
                 overflow = driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
                 assert overflow <= 0, f"the page is wider than {width}"
+                assert barriers(driver) == []
                 picture = tmp_path / "out" / "screenshots" / f"{width}-{'dark' if dark else 'light'}.png"
                 whole_page(driver, picture)
                 assert picture.stat().st_size > 50_000

@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+BARRIERS = ("serious", "critical")
 Found = TypeVar("Found")
 
 
@@ -76,3 +78,67 @@ def whole_page(driver: Any, path: Path) -> None:
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
     shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
     path.write_bytes(base64.b64decode(shot["data"]))
+
+
+def text(driver: Any, name: str) -> str:
+    """What the element `name` says."""
+    return str(driver.find_element("id", name).text)
+
+
+def told(driver: Any, name: str, key: str) -> str | None:
+    """A data attribute of the element `name`."""
+    value: str | None = driver.find_element("id", name).get_attribute(f"data-{key}")
+    return value
+
+
+def shown_revision(driver: Any) -> str | None:
+    """The revision of the map that is seen."""
+    return told(driver, "map", "revision")
+
+
+def severe(driver: Any) -> list[str]:
+    """What the console complained of since the last look."""
+    return [entry["message"] for entry in driver.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}]
+
+
+def press(driver: Any, *keys: str) -> None:
+    """Type."""
+    from selenium.webdriver import ActionChains
+
+    ActionChains(driver).send_keys(*keys).perform()
+
+
+def drag(driver: Any, element: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over an element; places are fractions of its width and height."""
+    from selenium.webdriver import ActionChains
+
+    size = element.size
+    first, last = [(round((u - 0.5) * size["width"]), round((v - 0.5) * size["height"])) for u, v in (start, end)]
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    ActionChains(driver, duration=50).move_to_element_with_offset(element, *first).click_and_hold().move_by_offset(
+        last[0] - first[0], last[1] - first[1]
+    ).release().perform()
+
+
+def click(driver: Any, name: str) -> None:
+    """Click the element `name`, wherever the page is scrolled to."""
+    element = driver.find_element("id", name)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    element.click()
+
+
+def choose(driver: Any, name: str, label: str) -> None:
+    """Choose from the list `name` as soon as it holds `label`."""
+    from selenium.webdriver.support.ui import Select
+
+    found = Select(driver.find_element("id", name))
+    wait(driver, lambda _: label in [option.text for option in found.options], f"{label} in {name}")
+    found.select_by_visible_text(label)
+
+
+def barriers(driver: Any) -> list[str]:
+    """Serious and critical findings of axe-core."""
+    axe = resources.files("axe_core_python").joinpath("axe.min.js").read_text()
+    driver.execute_script(axe)
+    found = driver.execute_async_script("axe.run().then(arguments[0])")["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in found if one["impact"] in BARRIERS for node in one["nodes"]]

@@ -92,6 +92,7 @@ class Content:
             **{name: self.masked(plane) for name, plane in found.items()},
             **classes,
             **{name: self.coded(plane) for name, plane in masks.items()},
+            "cluster_index": np.where(classes["class_index"] < 0, -1, 4 - classes["class_index"]).astype(np.int8),
             "particle_index": find_particles(classes["class_index"], CLASSES),
         }
 

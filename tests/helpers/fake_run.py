@@ -14,6 +14,7 @@ from helpers.fake_content import CLASSES, PEAKS, Content
 from stream.analyse.masks import MASK_REASONS
 from stream.analyse.particle_table import correlations, largest, particle_table
 from stream.analyse.statistics import class_statistics
+from stream.core.commands import read_commands
 from stream.core.config import Config, parse_config, write_resolved
 from stream.core.errors import Reject
 from stream.core.files import replace_file
@@ -108,6 +109,7 @@ class FakeRun:
         content = Content(self.size, self.slices, share, rng)
         axis = np.linspace(1.0, 20.0, self.bins)
         volume, maps = content.volume(axis), content.maps()
+        names = ["global", "hump", "layered", "spinel", *self._drawn(axis, volume, maps)]
         replace_file(self.directory.volume, lambda file: file.write(volume.astype("<f4").tobytes()))
         revision = Revision(
             number=self.number,
@@ -116,13 +118,22 @@ class FakeRun:
                 "radial": axis,
                 "sum_pattern": np.nansum(volume, axis=(0, 1, 2)) / self.size**2 * share,
                 "projection_frames": np.full((self.slices, self.angles), self.size),
-                **{f"sinograms/{name}": self._sinogram(share, rng) for name in ("global", "hump", "layered", "spinel")},
+                **{f"sinograms/{name}": self._sinogram(share, rng) for name in names},
                 **{f"maps/{name}": array for name, array in maps.items()},
             },
         )
         self._frame(share, rng)
         write_revision(self.directory.revision, revision)
         return revision
+
+    def _drawn(self, axis: npt.NDArray[Any], volume: npt.NDArray[Any], maps: dict[str, npt.NDArray[Any]]) -> list[str]:
+        """Maps of the regions that were asked for by command; their names."""
+        asked = [command for command in read_commands(self.directory.commands) if command.kind == "regions"]
+        regions = [region for command in asked for region in command.arguments["regions"]]
+        for region in regions:
+            low, high = region["range"]
+            maps[region["name"]] = volume[..., (axis >= low) & (axis <= high)].sum(axis=-1)
+        return [region["name"] for region in regions]
 
     def _metadata(self, status: str, share: float, maps: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
         table = particle_table(
@@ -145,6 +156,7 @@ class FakeRun:
             "residual_trace": list(self._residuals),
             "classes": CLASSES,
             "model": {"name": "mlp-1", "sha256": "0" * 64},
+            "cluster_partition": {"method": "kmeans"},
             "units": unit,
             "strain": class_statistics(
                 {f"maps/{name}": array for name, array in maps.items()}, "strain_layered", CLASSES

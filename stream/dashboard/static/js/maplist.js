@@ -18,7 +18,7 @@ function rebuild(store, nav) {
   nav.replaceChildren(
     ...[...groups].map(([name, entries]) => {
       const group = document.createElement("section");
-      const heading = document.createElement("h3");
+      const heading = document.createElement("h2");
       heading.textContent = name;
       group.append(heading, ...entries.map((entry) => button(store, entry)));
       return group;
