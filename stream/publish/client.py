@@ -108,18 +108,18 @@ class TiledScan:
         return self._arrays[node.path]
 
     def write(self, node: Node, array: npt.NDArray[Any]) -> None:
-        """Write an array; of one that is chunked by slice only the slices that changed."""
+        """Write an array in one request; of one that is chunked by slice from the first to the last that changed."""
         client = self.ensure(node)
         data = np.ascontiguousarray(array, dtype=node.dtype)
         blocks = len(node.chunks[0])
-        sums = [zlib.crc32(block.tobytes()) for block in np.split(data, blocks)]
+        sums = [zlib.crc32(block.data) for block in np.split(data, blocks)]
         known = self._sums.get(node.path, [-1] * blocks)
         changed = [i for i in range(blocks) if sums[i] != known[i]]
         if len(changed) == blocks:
             client.write(data)
-        else:
-            for i in changed:
-                client.write_block(data[i : i + 1], (i,) + (0,) * (data.ndim - 1))
+        elif changed:
+            first, last = changed[0], changed[-1] + 1
+            client.patch(data[first:last], (first,) + (0,) * (data.ndim - 1))
         self._sums[node.path] = sums
 
     def blank(self, path: str) -> None:

@@ -70,6 +70,7 @@ def run_metadata(
         The ledger of the fluorescence stream, where there is one.
     """
     told = dict(revision.metadata) if revision else {}
+    plan: dict[str, Any] = snapshot.state.get("bluesky") or {}  # its start document: proposal, sample, motors
     frames = {**snapshot.frames, "no_beam": told.get("no_beam", [])}
     metadata: dict[str, Any] = {
         "status": Status.FAILED if failure else run_status(told.get("status"), snapshot.state["phase"]),
@@ -84,7 +85,8 @@ def run_metadata(
         "disconnected": bool(snapshot.state.get("disconnected")),
         "notes": snapshot.notes,
         **{key: told.get(key) for key in FROM_ANALYSE},
-        "bluesky_uid": None,
+        "bluesky_uid": plan.get("uid"),
+        "bluesky": plan or None,
         "config": public_config(config),
         "software": software(),
         "started": told.get("started", snapshot.state.get("started")),

@@ -60,7 +60,9 @@ def revision_nodes(revision: Revision, unit: str) -> dict[str, Node]:
 def live_node(grid: ScanGrid) -> Node:
     """All maps in one array, one chunk a slice, so that a reader never sees half an update of a slice."""
     slices, rows, columns = grid.map_shape
-    return _by_slice("live", (slices, LIVE_PLANES, rows, columns), {"maps": [], "revision": 0})
+    return _by_slice(
+        "live", (slices, LIVE_PLANES, rows, columns), {"maps": [], "revision": 0, "coming": 0, "frames_used": 0}
+    )
 
 
 def patterns_node(config: Config, grid: ScanGrid) -> Node:

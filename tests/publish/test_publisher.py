@@ -70,7 +70,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
 @pytest.fixture
 def run(servers: tuple[Server, Server], request: pytest.FixtureRequest) -> Iterator[Run]:
     """A fresh run under the embedded server, named after the test."""
-    name = request.node.name.removeprefix("test_")
+    name = request.node.name.removeprefix("test_").translate(str.maketrans("[", "-", "]"))
     with closing(make_run(servers[0].folder / name, servers[0].url, name)) as run:
         yield run
 
@@ -185,9 +185,11 @@ def test_what_did_not_change_is_not_sent_again(run: Run) -> None:
     run.revise()
     run.publisher.step()
     sent: list[str] = []
-    scan = run.publisher._scan
-    assert scan is not None
-    scan.container.context.http_client.event_hooks["request"].append(lambda r: sent.append(f"{r.method} {r.url.path}"))
+    outgoing = run.publisher._outgoing
+    assert outgoing is not None
+    outgoing.scan.container.context.http_client.event_hooks["request"].append(
+        lambda r: sent.append(f"{r.method} {r.url.path}")
+    )
     run.publisher.step()
     assert sent == []
     same = run.arrays
@@ -219,7 +221,8 @@ def test_counts_move_between_two_revisions(run: Run) -> None:
     ledger = Ledger.open(run.directory.ledger)
     ledger.add(FrameRow(slot=0, series="s", frame=0, monitor=None, received=0.0))
     ledger.commit(received=1, phase="acquiring")
-    run.publisher._frames_at = 0.0
+    assert run.publisher._outgoing is not None
+    run.publisher._outgoing._told_at = 0.0
     run.publisher.step()
     frames = run.scan.metadata["frames"]
     assert (frames["integrated"], frames["received"], frames["missing"]) == (1, 1, SIZE * SIZE - 1)
@@ -319,6 +322,70 @@ def test_a_complete_run_that_is_computed_again_is_not_complete_meanwhile(
     run.publisher.step()
     assert set(said) == {"finishing"}
     assert run.scan.metadata["status"] == "complete"
+
+
+def test_a_newer_live_goes_before_the_rest_of_an_older_revision(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run.revise()
+    run.publisher.step()
+    wrote: list[str] = []
+    said: list[int] = []
+    write = TiledScan.write
+
+    def watched(scan: TiledScan, node: Node, array: Any) -> None:
+        write(scan, node, array)
+        wrote.append(node.path)
+        said.append(run.scan["live"].metadata["revision"])
+        if node.path == "sum_pattern" and run.number == 2:
+            run.revise()
+
+    monkeypatch.setattr(TiledScan, "write", watched)
+    run.revise()
+    run.publisher.step()
+    assert wrote[:4] == ["live", "radial", "sum_pattern", "live"]
+    assert said[3:5] == [2, 3]  # its metadata follow it at once
+    assert (run.scan.metadata["revision"], run.scan["live"].metadata["revision"]) == (2, 3)
+    run.publisher.step()
+    assert run.scan.metadata["revision"] == 3
+    assert_holds(run.scan, run, but="maps/")
+
+
+@pytest.mark.parametrize("reads", [30, pytest.param(1000, marks=pytest.mark.slow)])
+def test_live_is_read_whole_while_it_is_written(run: Run, reads: int) -> None:
+    run.revise()
+    run.publisher.step()
+    sent = {1: run.arrays}
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.is_set():
+            run.revise()
+            sent[run.number] = run.arrays
+            run.publisher.step()
+
+    writer = threading.Thread(target=publish)
+    writer.start()
+    try:
+        kept: set[int] = set()
+        for _ in range(reads):
+            before = run.scan["live"]
+            planes = before.read()[0]
+            after = run.scan["live"].metadata
+            number, names = after["revision"], after["maps"]
+            if before.metadata["revision"] == number == after["coming"]:
+                kept.add(number)
+            else:  # of one revision all the same, though of which is not said
+                number = next(n for n in sent if np.array_equal(planes[0], of(sent[n], names[0]), equal_nan=True))
+            for plane, name in enumerate(names):
+                np.testing.assert_array_equal(planes[plane], of(sent[number], name), err_msg=f"{number} {name}")
+        assert len(kept) > 1
+    finally:
+        stop.set()
+        writer.join()
+
+
+def of(arrays: dict[str, Any], name: str) -> Any:
+    """A map of the only slice as `live` holds it."""
+    return arrays[f"maps/{name}"][0].astype("f4")
 
 
 def test_a_new_process_takes_up_the_container_of_its_run(run: Run) -> None:
