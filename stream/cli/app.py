@@ -7,7 +7,7 @@ import sys
 import structlog
 import typer
 
-from stream.cli import backfill, benchmark, calibrate, demo, doctor, export, look, models, run, simulate, train
+from stream.cli import backfill, benchmark, calibrate, demo, doctor, export, look, models, report, run, simulate, train
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 for command in (
     demo.demo,
     run.run,
+    run.watch,
     run.replay,
     backfill.backfill,
     simulate.simulate,
@@ -28,6 +29,7 @@ for command in (
     look.inspect,
     look.status,
     export.export,
+    report.report,
     doctor.doctor,
     benchmark.benchmark,
     train.train,

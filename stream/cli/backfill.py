@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stream.cli.report import Reporter
+from stream.cli.progress import Reporter
 from stream.core.rundir import RunDirectory
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stream.cli.report import Reporter
+from stream.cli.progress import Reporter
 from stream.cli.run import RUNS, Once
 from stream.core.config import load_config
 from stream.core.rundir import RunDirectory

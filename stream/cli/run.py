@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stream.cli.report import Reporter
+from stream.cli.progress import Reporter
 from stream.core.config import Config, load_config
 from stream.core.errors import ConfigError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.service import run as service
+from stream.service import watch as watching
+from stream.service.documents import Receiver
 from stream.service.guard import first_free
 
 RUNS = Path("runs")
@@ -25,8 +29,16 @@ def run(
     once: Once = False,
 ) -> None:
     """Process a live scan; the same command goes on with an unfinished one."""
-    loaded = load_config(config)
-    perform(service.Job(config=loaded, output=output or RUNS / loaded.scan.name, once=once))
+    stop = service.stop_on_signals()
+    with watching.receiver_of(config) as receiver:
+        job = watching.planned_job(config, RUNS, output, receiver, stop, once=once)
+        if job is not None:
+            perform(job, stop, receiver)
+
+
+def watch(config: Annotated[Path, typer.Argument(help="The config (YAML).")]) -> None:
+    """Process one scan after another: a new run for each start document, or each detector series."""
+    watching.watch(config, RUNS, perform, say=lambda text: print(f"braggstream: {text}", file=sys.stderr))  # noqa: T201
 
 
 def replay(
@@ -55,11 +67,11 @@ def replay(
     perform(job)
 
 
-def perform(job: service.Job) -> None:
+def perform(job: service.Job, stop: threading.Event | None = None, receiver: Receiver | None = None) -> None:
     """Run a job with its report on the terminal."""
     reporter = Reporter(RunDirectory(job.output.resolve()), job.config)
     try:
-        service.run(job, reporter.announce, tick=reporter)
+        service.run(job, reporter.announce, tick=reporter, stop=stop, receiver=receiver)
     finally:
         reporter.close()
 
