@@ -11,6 +11,7 @@ import numpy.typing as npt
 from stream.analyse.crystal.columns import add_scaled, normal_equations, weighted_dot
 from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal, nonnegative
+from stream.analyse.crystal.scatter import expected_squares
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -64,7 +65,8 @@ def detect(
                 best, best_score = k, score
         columns[strongest] = m.templates[strongest, best]
         metric[strongest] = m.metric[strongest] / (1 + m.offsets[best]) ** 2
-    chi2 = float(weighted_dot(residual, residual, weight)) / max(int(np.sum(weight > 0)) - n, 1)
+    squares = weighted_dot(residual, residual, weight)
+    chi2 = float(squares) / max(expected_squares(y, residual, weight, m.kept) - n, 1.0)
     factor, norm = np.zeros((n, n)), np.zeros(n)
     cholesky(matrix, passive, factor, norm)
     variance = inverse_diagonal(factor, norm) * max(chi2, 1.0)

@@ -39,6 +39,7 @@ class PatternFit:
     profile : shape of the sample's broadening; `fit` finds it on the mean pattern, once a phase.
     shape_factor : K of β cosθ = Kλ/D + 4ε sinθ.
     response : what the bins see of 2θ; None: evenly filled ones, and the instrument's pixels.
+    held : patterns are held at zero or above, as SIRT's are; so is what noise makes of the reduced chi square.
     main : the phase whose cell is looked for within ±2 % in the mean pattern; None: the first crystalline one.
 
     Raises
@@ -56,8 +57,10 @@ class PatternFit:
         shape_factor: float = 0.9,
         main: str | None = None,
         response: Response | None = None,
+        held: bool = False,
     ) -> None:
         self.axis, self.instrument, self.profile, self.shape_factor = axis, instrument, profile, shape_factor
+        self.held = held
         self.response = response or Response.even(axis, instrument.pixel if instrument else 0.0)
         self.crystals = [phase for phase in phases if isinstance(phase, Crystal)]
         self.humps = [phase for phase in phases if isinstance(phase, Hump)]
@@ -136,7 +139,9 @@ class PatternFit:
 
     def _model(self, state: State, instrument: Instrument | None = None) -> Model:
         instrument = instrument or self.instrument
-        return build(self.axis, self.crystals, self.humps, instrument, self.response, state, self.shape_factor)
+        return build(
+            self.axis, self.crystals, self.humps, instrument, self.response, state, self.shape_factor, self.held
+        )
 
     def _systematic(self, mean: Floats, weight: Floats, state: State) -> Floats:
         """(phases,) error of strain from the instrument's own: the mean pattern refitted with it moved by 1σ."""

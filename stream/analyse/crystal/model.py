@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from stream.analyse.crystal.instrument import Instrument
 from stream.analyse.crystal.response import Response
+from stream.analyse.crystal.scatter import kept_variance
 from stream.analyse.crystal.smooth import Hump, bernstein_columns, hump_columns
 from stream.analyse.crystal.structure import Structure
 from stream.core.axis import RadialAxis
@@ -75,6 +76,7 @@ class Model(NamedTuple):
     volume: Floats  # (phases,) Å³
     offsets: Floats  # (K,) relative change of the cell edges of each template
     templates: Floats  # (phases, K, bins) whole tied patterns at unit scale
+    kept: Floats  # see `kept_variance`
     wavelength: float
 
 
@@ -94,8 +96,9 @@ def build(
     response: Response,
     state: State,
     shape_factor: float,
+    held: bool = False,
 ) -> Model:
-    """The model around a state, without templates."""
+    """The model around a state, without templates; `held`: of patterns that are nowhere negative."""
     low, high = axis.two_theta_edges[[0, -1]]
     margin = 0.1 * (high - low)
     d_min = axis.wavelength / (2 * math.sin(min(high + margin, math.pi) / 2))
@@ -159,6 +162,7 @@ def build(
         volume=np.array([crystal.structure.volume for crystal in crystals]),
         offsets=np.zeros(0),
         templates=np.zeros((count, 0, axis.bins)),
+        kept=kept_variance(held),
         wavelength=axis.wavelength,
     )
 

@@ -14,6 +14,7 @@ from stream.analyse.crystal.model import Model
 from stream.analyse.crystal.nnls import cholesky, inverse_diagonal
 from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.refine import TEXTURE, Layout, Trial, lay_out, refine
+from stream.analyse.crystal.scatter import expected_squares
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -23,7 +24,7 @@ OK, NO_SIGNAL, TIED, TOO_FEW = int(Reason.OK), int(Reason.NO_SIGNAL), int(Reason
 AT_BOUND, NOT_FINITE, NOT_CONVERGED = int(Reason.AT_BOUND), int(Reason.NOT_FINITE), int(Reason.NOT_CONVERGED)
 POOR_FIT = int(Reason.POOR_FIT)
 
-POOR = 0.25  # of the lines' power: what is left of the pattern is half as strong as what was found in it
+POOR = 0.25  # of the lines' power: what is left of the pattern beyond noise is half as strong as what was found in it
 USABLE = 3.0  # a reflection is usable if its intensity exceeds so many standard deviations
 LEAST_REFLECTIONS = 3
 LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
@@ -90,14 +91,17 @@ def fit_voxel(
     layout = lay_out(m, mode, owner, moving, main, scale)
     best, joint, converged = refine(y, weight, m, layout, metric)
     count = int(np.sum(best.passive[: best.columns.shape[0]])) + best.theta.size
-    chi2 = float(weighted_dot(best.residual, best.residual, weight)) / max(int(np.sum(weight > 0)) - count, 1)
+    squares = weighted_dot(best.residual, best.residual, weight)
+    noise = expected_squares(y, best.residual, weight, m.kept)
+    chi2 = float(squares) / max(noise - count, 1.0)
     first = best.columns.shape[0] - smooth.size
     smooth[:] = best.x[first : first + smooth.size]
     if curve.size:
         curve[:] = y - best.residual
     if lines.size:
         _free_lines(m, layout, best, lines)
-    _report(weight, m, layout, best, joint, chi2, moving, converged, table)
+    poor = squares - noise > POOR * _line_power(weight, layout, best)
+    _report(weight, m, layout, best, joint, chi2, moving, converged, poor, table)
     return float(chi2)
 
 
@@ -131,6 +135,7 @@ def _report(
     chi2: float,
     moving: npt.NDArray[np.bool_],
     converged: bool,
+    poor: bool,
     table: Floats,
 ) -> None:
     """Fill the table: scales, strain with its error (all else marginalised), and reasons."""
@@ -140,7 +145,6 @@ def _report(
     factor, norm = np.zeros(joint.shape), np.zeros(used.size)
     cholesky(joint, used, factor, norm)
     variance = inverse_diagonal(factor, norm) * max(chi2, 1.0)
-    poor = _left_over(weight, layout, t) > POOR
     for p in range(layout.mode.size):
         place = layout.place[p]
         table[p, :6] = t.metric[p]
@@ -170,13 +174,12 @@ def _report(
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _left_over(weight: Floats, layout: Layout, t: Trial) -> float:
-    """Power (weighted sum of squares) of the residual beyond the noise, in that of the fitted lines."""
+def _line_power(weight: Floats, layout: Layout, t: Trial) -> float:
+    """Power (weighted sum of squares) of the fitted lines."""
     lines = np.zeros(weight.size)
     for c in range(layout.span[layout.mode.size - 1, 1]):
         add_scaled(lines, t.x[c], t.columns[c])
-    excess = weighted_dot(t.residual, t.residual, weight) - np.sum(weight > 0)
-    return float(excess) / max(float(weighted_dot(lines, lines, weight)), 1e-300)
+    return float(weighted_dot(lines, lines, weight))
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
