@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -92,6 +93,12 @@ class PatternStore:
         self.measured[index] = True
         np.maximum(self.norms, pattern.norms, out=self.norms)  # whatever the order in which frames came
         return True
+
+    def keep_only(self, slots: Iterable[int]) -> None:
+        """Forget every other grid point: its frame was given up after it had been taken."""
+        gone = self.measured.copy()
+        gone.reshape(-1)[list(slots)] = False
+        self.patterns[gone], self.measured[gone] = np.nan, False
 
     @property
     def with_beam(self) -> npt.NDArray[np.bool_]:

@@ -11,11 +11,13 @@
     fluorescence/    recording, journal, ledger of    written by the ingest of fluorescence
                      the spectra
     frame.npz        the latest frame, reduced        written by ingest
+    documents.jsonl  Bluesky's documents              appended by who receives them
     commands/        000001.json, ...                 written by publish, applied in order
     state.json       status of the run                written by analyse
     revision.npz     the newest maps                  written by analyse
     patterns.f4      the normalised patterns          written by analyse
     volume.f4        the live volume                  written by analyse
+    models/          what was learnt from labels      written by analyse
     results.nxs      the final result                 written by analyse
     published.json   what Tiled holds                 written by publish
     tiled/           storage of the embedded Tiled
@@ -100,6 +102,11 @@ class RunDirectory:
         return self.path / "commands"
 
     @property
+    def documents(self) -> Path:
+        """Bluesky documents of the run."""
+        return self.path / "documents.jsonl"
+
+    @property
     def state(self) -> Path:
         """Status of the run."""
         return self.path / "state.json"
@@ -118,6 +125,11 @@ class RunDirectory:
     def volume(self) -> Path:
         """Live volume, float32 (slice, y, x, bin)."""
         return self.path / "volume.f4"
+
+    @property
+    def models(self) -> Path:
+        """Folder of the classifier that a user's labels made."""
+        return self.path / "models"
 
     @property
     def results(self) -> Path:

@@ -8,13 +8,15 @@ from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from stream.analyse.classify.labels import check_names, read_names
 from stream.core.commands import Kind, post_command
 from stream.core.config import Region
-from stream.core.errors import LifecycleError
+from stream.core.documents import checked, keep_document
+from stream.core.errors import LifecycleError, MessageError, UsageError
 from stream.core.lifecycle import Happening, Status, advance
 from stream.dashboard.answers import Json
 from stream.dashboard.catalogue import kinds
-from stream.dashboard.scans import ThisScan
+from stream.dashboard.scans import Run, ThisScan, newest
 from stream.dashboard.view import RunView
 
 router = APIRouter(prefix="/api/v1", tags=["control"])
@@ -41,7 +43,7 @@ class Label(Body):
 
 
 class Labels(Body):
-    """Names for the unsupervised clusters."""
+    """Names for the unsupervised clusters, all at once."""
 
     labels: Annotated[list[Label], Field(min_length=1, max_length=128)]
 
@@ -58,12 +60,20 @@ def regions(run: ThisScan, body: Regions) -> Response:
 
 @scan_router.post("/labels", status_code=202)
 def labels(run: ThisScan, body: Labels) -> Response:
-    """Name clusters as classes."""
-    known = list((run.status().get("classes")) or [])
-    for label in body.labels:
-        if known and label.label not in known:
-            raise HTTPException(422, f"labels: {label.label!r} is not one of the classes {', '.join(known)}")
-    return _post(run, "labels", body.model_dump(mode="json"))
+    """Name clusters of the newest revision as classes: a classifier is learnt from them, in the place of earlier names.
+
+    The command holds the clusters as they are now, so that it means the same in the final result and in a replay.
+    """
+    revision = newest(run)
+    index, partition = revision.arrays.get("maps/cluster_index"), revision.metadata.get("cluster_partition")
+    try:
+        named = read_names([label.model_dump() for label in body.labels])
+        if index is None or partition is None:
+            raise UsageError(f"labels name clusters, and revision {revision.number} has none")
+        check_names(named, index)
+    except UsageError as error:
+        raise HTTPException(422, str(error)) from None
+    return _post(run, "labels", {**body.model_dump(mode="json"), "partition": partition})
 
 
 @scan_router.post("/finish", status_code=202)
@@ -84,10 +94,22 @@ def recompute(run: ThisScan) -> Response:
     return _post(run, "recompute", {})
 
 
-@router.post("/documents", status_code=501)
-def documents() -> Response:
-    """Bluesky documents."""
-    raise HTTPException(501, "Bluesky documents are not available in this version")
+class Documents(Body):
+    """Bluesky documents in their order, each [name, document]."""
+
+    documents: Annotated[list[tuple[str, dict[str, Any]]], Field(min_length=1, max_length=10_000)]
+
+
+@router.post("/documents", status_code=202)
+def documents(run: Run, body: Documents) -> Response:
+    """Take what a plan tells: where frames lie, that it rests, that it is over."""
+    try:
+        found = [checked(name, content) for name, content in body.documents]
+    except MessageError as error:
+        raise HTTPException(422, str(error)) from None
+    for document in found:
+        keep_document(run.directory.documents, document)
+    return Json({"documents": len(found)}, status_code=202)
 
 
 def _post(run: RunView, kind: Kind, arguments: dict[str, Any], happening: Happening | None = None) -> Response:

@@ -68,12 +68,16 @@ class Acquisition:
         self.given_up = why
         self._close()
 
-    def watch(self, now: float, *, full: bool, exhausted: bool) -> str | None:
-        """Notice that it is over: the grid is full, the source has no more, or time has passed; returns a note."""
-        silent = self._heard is not None and now - self._heard > self.idle_timeout
-        if full or exhausted or (self._over_at is not None and now >= self._over_at):
+    def watch(self, now: float, *, full: bool, exhausted: bool, over: bool = False) -> str | None:
+        """Notice that it is over: the grid is full, the source has no more, or time has passed; returns a note.
+
+        over: the plan that takes the frames has ended; those under way have the time of stragglers.
+        """
+        silence = 0.0 if self._heard is None else now - self._heard
+        late = self._over_at is not None and now >= self._over_at
+        if full or exhausted or late or (over and silence > STRAGGLERS):
             self._close()
-        elif silent and self._over_at is None and self.series.current is not None:
+        elif silence > self.idle_timeout and self._over_at is None and self.series.current is not None:
             self._close()
             return f"no message for {self.idle_timeout:g} s: the scan is taken to be over"
         return None

@@ -55,7 +55,9 @@ class Beside:
                 yield f"{without} frames have no incident intensity yet and count as without beam"
 
     def state(self) -> dict[str, Any]:
-        """What the ledger keeps: messages of each stream, and how many frames are without their reading."""
+        """What the ledger keeps: messages of each stream, frames without their reading, the plan's start document."""
+        documents = self.join.documents
+        plan = {"bluesky": documents.start} if documents is not None and documents.start else {}
         streams = range(1, len(self.join.streams) + 1)
         told = [{kind: self.counts[stream, kind] for kind in ("received", "rejected")} for stream in streams]
-        return {"monitors": told, "unmonitored": len(self.join.unmonitored)} if told else {}
+        return plan | ({"monitors": told, "unmonitored": len(self.join.unmonitored)} if told else {})

@@ -66,6 +66,14 @@ class Books:
             self.ledger.forget(row.slot)
             self.ledger.add(row)
 
+    def give_up(self, slot: int, why: str) -> None:
+        """Free a grid point whose frame was booked: it is measured again."""
+        self.write()  # a row that waits is not in the ledger yet
+        self.journal.clear(slot)  # first: what only the journal holds would be booked again after a crash
+        self.ledger.forget(slot)
+        self.ledger.drop(why)
+        self.taken.discard(slot)
+
     def write(self) -> None:
         """Put what has gathered into recording and journal."""
         if self.recorder is not None:

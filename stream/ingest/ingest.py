@@ -34,6 +34,8 @@ HEARTBEAT = 1.0  # seconds between commits while nothing happens
 QUIET = 2.0  # seconds without a message after which a source is let go once the grid is full
 GIVEN_UP = {"finish": "finished", "abort": "aborted"}
 """Commands after which a series' frames are dropped, and the reason that the ledger gives."""
+SUPERSEDED = "superseded"
+"""Why the ledger drops a frame whose point a plan went back to."""
 POLL = 0.05
 POLL_BUSY = 0.002  # while threads work on messages
 
@@ -61,6 +63,7 @@ class Ingest:
     _due: float = 0.0
     _heard: float = 0.0
     _committed: tuple[float, Any] = (0.0, None)
+    _over: bool = False  # the plan that takes the frames has ended
 
     def run(self, source: Source, stop: threading.Event) -> None:
         """Take messages until `stop` is set."""
@@ -104,15 +107,29 @@ class Ingest:
     @property
     def monitored(self) -> bool:
         """True where the config names an incident intensity."""
-        return self.reduction.monitor is not None or self.beside.join.monitor is not None
+        return self.reduction.monitor is not None or self.beside.join.monitored
 
     def turn(self, *, exhausted: bool) -> None:
         """What is to be done between two messages; an exhausted source has no more to give."""
         self.settle(wait=exhausted, give_up=exhausted)
         full = len(self.books.taken) == self.reduction.grid.size
         if not self.window.pending:
-            self._note(self.acquisition.watch(self.clock(), full=full, exhausted=exhausted))
+            self._note(self.acquisition.watch(self.clock(), full=full, exhausted=exhausted, over=self._over))
         self.commit_when_due()
+
+    def read_documents(self) -> None:
+        """Take what a plan's documents tell, such as that it is over; while it is not it may be silent."""
+        documents = self.beside.join.documents
+        if documents is None:
+            return
+        now = self.clock()
+        for note in documents.news(now):
+            self._note(note)
+        for slot in documents.take_back():
+            self.books.give_up(slot, SUPERSEDED)
+        if documents.open:
+            self.acquisition.heard(now)
+        self._over = self.watch.live and not documents.open and documents.outcome is not None
 
     def settle(self, *, wait: bool = True, give_up: bool = False) -> None:
         """Give finished messages their fate, in the order of arrival: the first valid frame of a point wins.
@@ -124,6 +141,10 @@ class Ingest:
             message, now = pending[0], self.clock()
             try:
                 row, pattern = message.work.result()
+                if self.beside.join.superseded(row.number):
+                    self.books.ledger.drop(SUPERSEDED)
+                    pending.popleft()
+                    continue
                 joined = self.beside.join.complete(row, now - message.since, now, give_up=give_up)
                 if joined is None:
                     break
@@ -146,6 +167,7 @@ class Ingest:
         if now < self._due and len(self.books.waiting) < COMMIT_ROWS:
             return
         self._due = now + COMMIT_EVERY
+        self.read_documents()
         for command in read_commands(self.directory.commands, self.command):
             self.command = command.number
             if command.kind in GIVEN_UP:

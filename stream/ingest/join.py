@@ -17,6 +17,7 @@ from stream.core.errors import MessageError, Reject
 from stream.core.messages import Armed, MonitorEvent, Readings
 from stream.core.scan import ScanGrid
 from stream.ingest.checks import finite
+from stream.ingest.documents import Documents
 from stream.ingest.ledger import FrameRow, Reading
 
 PATIENCE = 10.0  # seconds that a frame waits for its readings
@@ -48,7 +49,8 @@ class Join:
     """What the streams beside the detector know of each frame.
 
     grid, frames: of the scan, and how many of them one detector series holds. encoder is the stream that tells where
-    a frame lies, monitor the one with the incident intensity; None where there is none.
+    a frame lies, monitor the one with the incident intensity; None where there is none. documents are a plan's, located
+    says that they tell where a frame lies.
     """
 
     grid: ScanGrid
@@ -56,6 +58,8 @@ class Join:
     streams: list[Stream]
     monitor: int | None
     encoder: int | None
+    documents: Documents | None = None
+    located: bool = False
     axes: dict[str, tuple[AxisName, float, float]] = field(default_factory=dict)
     unmonitored: dict[int, FrameRow] = field(default_factory=dict)
 
@@ -117,19 +121,28 @@ class Join:
         MessageError
             ``off-grid`` where its position is not on the grid, or never came.
         """
-        patient = waited < PATIENCE and not give_up
-        if self.encoder is not None and row.slot < 0:
-            if patient and not self._where(row.number) and not self.streams[self.encoder].lost(row.number, now):
+        patient = (waited < PATIENCE or self._paused) and not give_up
+        if row.slot < 0:
+            if patient and not self._where(row.number) and not self._lost(self.encoder, row.number, now):
                 return None
             row = replace(row, slot=self.place(row.number, row.frame))
-        if self.monitor is None:
+        if not self.monitored:
             return row
         value = self._monitor(row.number)
         if value is None:
-            if patient and not self.streams[self.monitor].lost(row.number, now):
+            if patient and not self._lost(self.monitor, row.number, now):
                 return None
             value = math.nan
         return replace(row, monitor=value)
+
+    @property
+    def monitored(self) -> bool:
+        """True where a stream or the documents tell the incident intensity."""
+        return self.monitor is not None or (self.documents is not None and self.documents.monitor is not None)
+
+    def superseded(self, number: int) -> bool:
+        """True for a frame whose point a plan has measured again."""
+        return self.documents is not None and number in self.documents.superseded
 
     def place(self, number: int, frame: int) -> int:
         """Slot of frame `number` of the scan, which the detector calls `frame`, by the encoders.
@@ -146,6 +159,8 @@ class Join:
 
     def booked(self, row: FrameRow) -> None:
         """A frame was booked: where its incident intensity is missing it may still come."""
+        if self.documents is not None:
+            self.documents.booked[row.number] = row.slot
         if self.monitor is not None and row.monitor is not None and math.isnan(row.monitor):
             self.unmonitored[row.number] = row
 
@@ -162,10 +177,24 @@ class Join:
     def _key(self) -> str:
         return "" if self.monitor is None else self.streams[self.monitor].config.key or ""
 
+    @property
+    def _paused(self) -> bool:
+        """A plan that has not ended may rest for as long as it likes."""
+        return self.located and self.documents is not None and self.documents.open
+
+    def _lost(self, stream: int | None, number: int, now: float) -> bool:
+        if stream is not None:
+            return self.streams[stream].lost(number, now)
+        return self.documents is None or self.documents.lost(number, now)
+
     def _monitor(self, number: int) -> float | None:
-        return None if self.monitor is None else self.streams[self.monitor].values[self._key].get(number)
+        if self.monitor is not None:
+            return self.streams[self.monitor].values[self._key].get(number)
+        return None if self.documents is None else self.documents.intensity(number)
 
     def _where(self, number: int) -> dict[AxisName, float]:
+        if self.located and self.documents is not None:
+            return self.documents.where(number)
         values = self.streams[self.encoder].values if self.encoder is not None else {}
         return {
             axis: scale * values[column][number] + offset

@@ -97,6 +97,13 @@ class Journal:
         if written != len(record):
             raise StoreError(f"the journal {self.path} cannot be written: only {written} of {len(record)} bytes fit")
 
+    def clear(self, slot: int) -> None:
+        """Empty a slot: its header becomes what no filled one has."""
+        try:
+            os.pwrite(self.descriptor, bytes(SLOT_HEADER.size), self._offset(slot))
+        except OSError as error:
+            raise StoreError(f"the journal {self.path} cannot be written: {error.strerror}") from error
+
     def read(self, slot: int) -> Pattern:
         """The pattern in `slot`.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from stream.core.config import Config, FluorescenceConfig, FrameStream, MonitorStream
+from stream.core.documents import KeptDocuments
 from stream.core.errors import RunDirectoryError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
@@ -20,6 +21,7 @@ from stream.ingest.acquisition import Acquisition
 from stream.ingest.beside import Beside
 from stream.ingest.books import Books
 from stream.ingest.checks import Expected
+from stream.ingest.documents import Documents
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
 from stream.ingest.integrate.backend import open_backend
@@ -162,6 +164,9 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         preview=Preview(directory.frame, mask),
     )
     encoder = config.encoders[0] if scan.index == "pcap" else None
+    join = Join.create(grid, scan.series_frames, config.monitors, encoder)
+    join.documents = Documents(KeptDocuments(directory.documents), grid, scan.order)
+    join.located = scan.index == "bluesky"
     recorder = Recorder(directory.recording, geometry.shape, ledger.event) if config.recording.frames else None
     ingest = Ingest(
         directory=directory,
@@ -169,7 +174,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         reduction=reduction,
         acquisition=Acquisition(detector.idle_timeout, series_of(config, grid)),
         books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
-        beside=Beside(Join.create(grid, scan.series_frames, config.monitors, encoder), ledger),
+        beside=Beside(join, ledger),
         watch=Watch(detector, live),
         window=Window(detector.queue_bytes // 2),
         first_frame=detector.first_frame,

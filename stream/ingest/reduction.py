@@ -170,14 +170,14 @@ class Reduction:
         return job.done
 
     def slot(self, event: Image, number: int) -> int:
-        """Grid point of an image, NOWHERE while only an encoder knows it.
+        """Grid point of an image, NOWHERE while only encoders or a plan's documents know it.
 
         Raises
         ------
         MessageError
             ``beyond-grid`` or ``off-grid`` where there is none.
         """
-        if self.index == "pcap":
+        if self.index in {"pcap", "bluesky"}:
             return NOWHERE
         if self.index == "appendix":
             return self.grid.locate(number, read_place(event))

@@ -65,6 +65,8 @@ def _take(ingest: Ingest, series: Series, event: Event, missing: Collection[int]
     series.image(event)
     number = series.number(event, ingest.first_frame)
     slot, join = reduction.slot(event, number), ingest.beside.join
+    if join.superseded(number):
+        return -1
     if (join.place(number, event.frame) if slot == NOWHERE else slot) not in missing:
         return -1
     row, pattern = reduction.submit(event, number, received).result()

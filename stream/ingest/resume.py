@@ -37,6 +37,7 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
     ingest.beside.join.restore(ledger.readings())
     for slot in ingest.books.taken:
         ingest.beside.join.booked(booked[slot])
+    ingest.read_documents()
     _restore(ingest, state)
     if damaged:
         filled = refill(ingest, recorded(ingest, None), damaged)

@@ -21,6 +21,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, put_at_rest
 from stream.service.child import REPLAY, TILED_HOST
+from stream.service.documents import Receiver
 from stream.service.guard import is_published, prepare, read_status
 from stream.service.keys import dashboard_key, store_key
 from stream.service.supervisor import Supervisor
@@ -57,10 +58,11 @@ def run(
     announce: Callable[[Addresses], None],
     tick: Callable[[], None],
     stop: threading.Event | None = None,
+    receiver: Receiver | None = None,
 ) -> Status:
     """Run until the final maps are stored (`once`) or a signal comes; returns the status reached.
 
-    announce gets the addresses once; tick is called ten times a second.
+    announce gets the addresses once; tick is called ten times a second; receiver is where a plan's documents arrive.
 
     Raises
     ------
@@ -79,6 +81,9 @@ def run(
         sweep(directory)
         if job.recording is not None:
             copy_commands(job.recording, directory)
+            copy_documents(job.recording, directory)
+        elif receiver is not None:
+            receiver.into(directory.documents)
         announce(addresses(job.config, key))
         perform(job, directory, lock, source_of(job), tick, stop)
     finally:
@@ -244,3 +249,9 @@ def copy_commands(recording: Path, directory: RunDirectory) -> None:
         if command.kind not in {"finish", "abort"}:
             name = f"{command.number:06d}.json"
             shutil.copyfile(recording / "commands" / name, directory.commands / name)
+
+
+def copy_documents(recording: Path, directory: RunDirectory) -> None:
+    """So are a plan's documents."""
+    if (kept := RunDirectory(recording).documents).is_file():
+        shutil.copyfile(kept, directory.documents)

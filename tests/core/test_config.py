@@ -250,7 +250,6 @@ REFUSED = [
         "regions: 'far' is [40.0, 41.0]",
         "outside integration.range [1.0, 20.0]",
     ),
-    ("scan: {index: bluesky}", "scan.index is 'bluesky'", "not available"),
     ("scan: {series: slice, order: [angle, slice, position]}", "scan: series is 'slice'", "slowest axis"),
     ("monitors: [{endpoint: 'tcp://a:1'}]", "monitors.0.format", "is missing"),
     ("monitors: [{endpoint: 'tcp://a:1', format: adc}]", "monitors.0.format is 'adc'", "maxiv-pcap"),
@@ -273,7 +272,7 @@ REFUSED = [
         "fluorescence needs scan.index 'order'",
         "'appendix'",
     ),
-    ("bluesky: {endpoint: 'tcp://a:1'}", "bluesky.endpoint is 'tcp://a:1'", "not available"),
+    ("bluesky: {endpoint: 'a:1'}", "bluesky.endpoint is 'a:1'", "tcp"),
 ]
 
 

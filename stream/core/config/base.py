@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
-from pydantic_core import PydanticCustomError
 
 
 class Section(BaseModel):
@@ -29,20 +28,3 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
 
 Name = Annotated[str, AfterValidator(_safe_name)]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
-
-
-def only(*available: object) -> AfterValidator:
-    """Refuse a value that the interface knows but this version does not do yet."""
-
-    def check(value: object) -> object:
-        if value not in available:
-            choice = " or ".join(map(_shown, available))
-            raise PydanticCustomError("unavailable", "not available in this version, only {choice}", {"choice": choice})
-        return value
-
-    return AfterValidator(check)
-
-
-def _shown(value: object) -> str:
-    """The value as YAML has it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

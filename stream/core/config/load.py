@@ -21,7 +21,13 @@ LONGEST = 200
 """Characters of a value that an error shows."""
 
 
-def load_config(path: Path | str, environment: Mapping[str, str] | None = None, *, calibrated: bool = True) -> Config:
+def load_config(
+    path: Path | str,
+    environment: Mapping[str, str] | None = None,
+    *,
+    calibrated: bool = True,
+    scan: Mapping[str, Any] | None = None,
+) -> Config:
     """Read a config file.
 
     Parameters
@@ -32,6 +38,8 @@ def load_config(path: Path | str, environment: Mapping[str, str] | None = None, 
         Where ``BRAGGSTREAM__SECTION__KEY`` overrides are looked for; the process's own by default.
     calibrated
         False for commands that come before `instrument` is written: the config is read without it.
+    scan
+        What a plan tells of the scan: keys of the section that the file leaves out.
 
     Raises
     ------
@@ -43,6 +51,8 @@ def load_config(path: Path | str, environment: Mapping[str, str] | None = None, 
     override(raw, os.environ if environment is None else environment)
     if not calibrated:
         raw.pop("instrument", None)
+    if scan is not None and isinstance(raw.get("scan"), dict):
+        raw["scan"] = {**scan, **raw["scan"]}
     return parse_config(raw, path.parent)
 
 

@@ -6,11 +6,11 @@ import re
 from ipaddress import ip_address
 from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stream.core.config.base import Section, only
+from stream.core.config.base import Section
 from stream.core.config.detector import DetectorConfig, Endpoint, FluorescenceConfig, MonitorStream
 from stream.core.config.integration import IntegrationConfig
 from stream.core.config.phases import PHASE_MAPS, RESERVED, CrystallinePhase, Phase, Region
@@ -40,9 +40,10 @@ class ReconstructionConfig(Section):
 
 
 class ClassificationConfig(Section):
-    """Which classifier names the voxels; null switches it off."""
+    """Which classifier names the voxels; null switches it off. How voxels are grouped that are alike."""
 
     model: str | None = "auto"
+    clusters: Literal["k-means", "dbscan"] = "k-means"
 
 
 class StrainConfig(Section):
@@ -95,7 +96,7 @@ class DashboardConfig(Section):
 class BlueskyConfig(Section):
     """Where Bluesky documents arrive."""
 
-    endpoint: Annotated[Endpoint | None, only(None)] = None
+    endpoint: Endpoint | None = None
 
 
 class Config(Section):

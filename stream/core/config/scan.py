@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stream.core.config.base import Name, Section, only
+from stream.core.config.base import Name, Section
 
 AxisName = Literal["slice", "angle", "position"]
 MAX_POINTS = 10_000_000
@@ -85,7 +85,7 @@ class ScanConfig(Section):
     order: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
     snake: bool = False
     series: Literal["scan", "slice", "line"] = "scan"
-    index: Annotated[Literal["order", "appendix", "bluesky", "pcap"], only("order", "appendix", "pcap")] = "order"
+    index: Literal["order", "appendix", "bluesky", "pcap"] = "order"
 
     @property
     def points(self) -> int:

@@ -1,0 +1,126 @@
+"""One run after another, for a night without hands: a new one for each start document, or for each detector series."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from stream.core.bluesky_scan import run_name, scan_section
+from stream.core.config import Config, load_config
+from stream.core.config.load import override, read_yaml
+from stream.core.documents import Document
+from stream.core.errors import ScanIncomplete
+from stream.core.lifecycle import Status
+from stream.core.rundir import RunDirectory
+from stream.core.scan import AXES
+from stream.service.documents import Receiver
+from stream.service.guard import first_free, holds_run, read_status
+from stream.service.run import Job, stop_on_signals
+
+OPEN = frozenset({Status.WAITING, Status.ACQUIRING, Status.FINISHING})
+
+Perform = Callable[[Job, threading.Event, Receiver | None], None]
+"""Runs one job, with its report on the terminal."""
+
+
+def watch(path: Path, runs: Path, perform: Perform, say: Callable[[str], None]) -> None:
+    """Run until a signal comes; a run that was cut short is taken up first.
+
+    Raises
+    ------
+    BraggstreamError
+        of a run that cannot go on; one that ends incomplete is said, and the next one awaited.
+    """
+    stop = stop_on_signals()
+    with receiver_of(path, single=True) as receiver:
+        while not stop.is_set():
+            job = next_job(path, runs, receiver, stop)
+            if job is None:
+                return
+            try:
+                perform(job, stop, receiver)
+            except ScanIncomplete as error:
+                say(str(error))
+            if receiver is not None:
+                receiver.release()
+
+
+def next_job(path: Path, runs: Path, receiver: Receiver | None, stop: threading.Event) -> Job | None:
+    """The run that was cut short, else the one of the next start document; None once `stop` is set."""
+    cut_short = unfinished(runs, str(_scan(path).get("name")))
+    if cut_short is not None:
+        return Job(config=RunDirectory(cut_short).read_config(), output=cut_short, once=True)
+    start = None if receiver is None else receiver.start(stop)
+    if receiver is not None and start is None:
+        return None
+    config = config_for(path, start)
+    output = first_free(runs, config.scan.name if start is None else run_name(start.content, config.scan.name))
+    scan = config.scan.model_copy(update={"name": output.name})
+    return Job(config=config.model_copy(update={"scan": scan}), output=output, once=True)
+
+
+def planned_job(
+    path: Path, runs: Path, output: Path | None, receiver: Receiver | None, stop: threading.Event, *, once: bool
+) -> Job | None:
+    """What `run` is asked for; a grid that the config leaves out is that of the directory, else of the next plan.
+
+    None where `stop` was set before a plan began.
+    """
+    folder = output or runs / str(_scan(path).get("name"))
+    if tells_grid(path) or receiver is None:
+        config = load_config(path)
+    elif holds_run(RunDirectory(folder)):
+        config = load_config(path, scan=RunDirectory(folder).read_config().scan.model_dump(mode="json"))
+    else:
+        start = receiver.start(stop)
+        if start is None:
+            return None
+        config = config_for(path, start)
+    return Job(config=config, output=folder, once=once)
+
+
+def config_for(path: Path, start: Document | None) -> Config:
+    """The config, with what a start document tells of the scan where it says nothing itself."""
+    if start is None:
+        return load_config(path)
+    return load_config(path, scan=scan_section(start.content, _scan(path).get("order") or AXES))
+
+
+def receiver_of(path: Path, *, single: bool = False) -> AbstractContextManager[Receiver | None]:
+    """What receives documents at bluesky.endpoint; None where the config names none."""
+    section = _raw(path).get("bluesky")
+    endpoint = section.get("endpoint") if isinstance(section, dict) else None
+    return nullcontext() if endpoint is None else Receiver(str(endpoint), single=single)
+
+
+def tells_grid(path: Path) -> bool:
+    """False for a config that leaves the grid to the plan's start document."""
+    scan = _scan(path)
+    return ({"positions"} if scan.get("mode") == "raster" else {"angles", "positions"}) <= scan.keys()
+
+
+def unfinished(runs: Path, name: str) -> Path | None:
+    """The first of name-1, name-2, … whose final maps are still to come."""
+    numbered = {
+        int(p.name[len(name) + 1 :]): p for p in runs.glob(f"{name}-*") if re.fullmatch(r"\d+", p.name[len(name) + 1 :])
+    }
+    for _, path in sorted(numbered.items()):
+        if holds_run(RunDirectory(path)) and read_status(RunDirectory(path)) in OPEN:
+            return path
+    return None
+
+
+def _scan(path: Path) -> dict[str, Any]:
+    scan = _raw(path).get("scan")
+    return scan if isinstance(scan, dict) else {}
+
+
+def _raw(path: Path) -> dict[str, Any]:
+    raw = read_yaml(path)
+    override(raw, os.environ)
+    return raw
