@@ -7,7 +7,21 @@ import sys
 import structlog
 import typer
 
-from stream.cli import backfill, benchmark, calibrate, demo, doctor, export, look, models, report, run, simulate, train
+from stream.cli import (
+    backfill,
+    benchmark,
+    calibrate,
+    demo,
+    doctor,
+    export,
+    look,
+    models,
+    report,
+    run,
+    runs,
+    simulate,
+    train,
+)
 from stream.core.errors import BraggstreamError
 
 app = typer.Typer(
@@ -30,6 +44,7 @@ for command in (
     look.status,
     export.export,
     report.report,
+    runs.runs,
     doctor.doctor,
     benchmark.benchmark,
     train.train,
