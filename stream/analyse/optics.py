@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
+from stream.analyse.aside import Aside
 from stream.analyse.imaging import Imaging
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.parallax import parallax_bounds
@@ -37,8 +38,7 @@ class Optics:
     """Whether the final reconstruction takes parallax into account."""
     final: bool = False
     density: npt.NDArray[np.float32] = field(init=False)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "density"))
-    _search: Future[npt.NDArray[np.float32]] | None = None
+    _aside: Aside[npt.NDArray[np.float32]] = field(default_factory=lambda: Aside("density"))
     _looked: int = 0
 
     def __post_init__(self) -> None:
@@ -47,19 +47,18 @@ class Optics:
 
     def update(self) -> None:
         """Take the density that was computed meanwhile, and begin another one where the rays have grown."""
-        if self._search is not None and self._search.done():
-            self.density, self._search = self._search.result(), None
+        found = self._aside.taken()
+        self.density = self.density if found is None else found
         transmission, rays = self.store.transmission, int(np.count_nonzero(self.store.with_beam))
-        if transmission is not None and self._search is None and rays > GROWN * self._looked:
+        if transmission is not None and not self._aside.busy and rays > GROWN * self._looked:
             self._looked = rays
-            self._search = self._pool.submit(self._image, transmission, LIVE_ITERATIONS)
+            self._aside.begin(partial(self._image, transmission, LIVE_ITERATIONS))
         self.final = False
 
     def finish(self, iterations: int) -> None:
         """The final density, from the complete set."""
-        if self._search is not None:
-            self._search.result()
-            self._search, self._looked = None, 0
+        self._aside.awaited()
+        self._looked = 0
         if self.store.transmission is not None:
             self.density = self._image(self.store.transmission, iterations)
         self.final = True

@@ -27,6 +27,8 @@ class Sinograms:
     windows: dict[str, Floats] = field(init=False)
     amounts: Floats = field(init=False)
     _operator: Floats | None = None
+    _at: int = 0
+    """Where the latest update ended among the rays."""
     _old: npt.NDArray[np.bool_] = field(init=False)
     _summed: npt.NDArray[np.bool_] = field(init=False)
     _sum: npt.NDArray[np.float64] = field(init=False)
@@ -66,10 +68,16 @@ class Sinograms:
         self._old = self.store.measured.copy()
 
     def update(self) -> None:
-        """Bring amounts up to date, AT_ONCE rays at a time."""
+        """Bring amounts up to date, AT_ONCE rays at a time: those without any first, then the others in turn."""
         if self._operator is None or not self.phases:
             return
-        rays = tuple(axis[:AT_ONCE] for axis in np.nonzero(self._old))
+        old = np.flatnonzero(self._old)
+        without = np.isnan(self.amounts.reshape(-1, len(self.phases))[old, 0])
+        order = np.lexsort((old < self._at, ~without))  # the sort is stable: in ascending order otherwise
+        chosen = old[order[:AT_ONCE]]
+        known = chosen[~without[order[:AT_ONCE]]]
+        self._at = int(known[-1]) + 1 if known.size else self._at
+        rays = np.unravel_index(chosen, self._old.shape)
         self.amounts[rays] = np.nan_to_num(self.store.patterns[rays]) @ self._operator
         self._old[rays] = False
 

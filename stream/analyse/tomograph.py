@@ -136,9 +136,12 @@ class Tomograph:
         begun = time.monotonic()
         improved: list[int] = []
         for k, s in enumerate(busy):
-            left = (deadline - time.monotonic()) / (len(busy) - k)
+            if improved and time.monotonic() >= deadline:
+                break
             part = self.slices[s]
             part.follow(self.basis)
+            self._measure_noise(s)
+            left = (deadline - time.monotonic()) / (len(busy) - k)
             affordable = part.sirt.affordable(SHARE * left) or (0 if improved else 1)
             wanted = min(affordable, ceil(part.owed * passes - LEAST))
             if not wanted:
@@ -147,7 +150,6 @@ class Tomograph:
             part.iterate(wanted)
             self.columns[s] = part.sirt.column_sums()
             part.owed = max(part.owed - wanted / passes, 0.0)
-            self._measure_noise(s)
             improved.append(s)
         spent = time.monotonic() - begun
         for s in improved:
@@ -170,6 +172,7 @@ class Tomograph:
         rays = int(np.count_nonzero(self.given[s]))
         if rays >= GROWN * self._noised.get(s, 0):
             self._noised[s] = rays
+            self._renew(s)
             self.slices[s].measure_noise(self.store.monitors[s], self.store.norms, self.store.taken_off)
 
     def _learn(self, weights: npt.NDArray[np.float64]) -> None:
