@@ -69,8 +69,8 @@ def measure(given: Spectra, channels: Reals, lines: Sequence[ElementLines], star
         spectra = given.spectra[s, a, rays].astype(np.float64)
         total += spectra.sum(axis=0)
         spread += given.scales[s, a, rays] @ spectra
-    divided = branch(total, spread, channels, lines, refine(total, spread, channels, lines, start))
-    response = refine(total, spread, channels, divided, start)
+    response = refine(total, spread, channels, lines, start)
+    divided = branch(total, spread, channels, lines, response)
     fit = fit_spectrum(total, spread, channels, divided, response)
     shape = (*given.grid.shape, len(lines))
     net, errors = np.full(shape, np.nan, np.float32), np.full(shape, np.nan, np.float32)

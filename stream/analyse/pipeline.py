@@ -104,6 +104,11 @@ class Pipeline:
         """Frames taken from the journal."""
         return int(self.store.measured.sum())
 
+    @property
+    def spectra(self) -> int:
+        """Spectra taken from theirs."""
+        return 0 if self.elements is None else int(self.elements.measured.sum())
+
     def take(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
         """Take journalled frames."""
         self.sinograms.take([row.slot for row in rows if self.store.take(journal, row)])

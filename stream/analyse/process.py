@@ -117,12 +117,15 @@ class Follower:
         return True
 
     def _take_spectra(self) -> bool:
-        """The same of the fluorescence stream, whose frames neither begin nor reopen a run."""
+        """The same of the fluorescence stream, whose frames begin no run, and reopen one whose maps are stored."""
         rows = [] if self.feed is None else self.feed.rows()
-        if self.feed is not None and self.feed.journal is not None and rows:
-            self.pipeline.take_spectra(self.feed.journal, rows)
-            self._idle = 0
-        return bool(rows)
+        if self.feed is None or self.feed.journal is None or not rows:
+            return False
+        self.pipeline.take_spectra(self.feed.journal, rows)
+        self._idle = 0
+        if self.status in {Status.COMPLETE, Status.INCOMPLETE}:
+            self.status = Status.ACQUIRING
+        return True
 
     def _update(self) -> None:
         self._idle += 1
@@ -164,6 +167,7 @@ class Follower:
             "status": self.status,
             "revision": self.revision,
             "frames_used": self.pipeline.frames,
+            "spectra_used": self.pipeline.spectra,
             "started": self.started,
         }
         write_json(self.directory.state, state)
@@ -179,9 +183,12 @@ class Follower:
         self.revision, self.started = state["revision"], state["started"]
         status, rows = Status(state["status"]), self.ledger.rows(0)
         stored = status.final and status is not Status.FAILED
-        if not stored or len(rows) != state["frames_used"] or read_revision(self.directory.revision) is None:
+        used = len(rows), 0 if self.feed is None else len(self.feed.ledger.rows(0))
+        known = state["frames_used"], state.get("spectra_used", 0)
+        if not stored or used != known or read_revision(self.directory.revision) is None:
             self.status = Status.ACQUIRING if rows else Status.WAITING
             return
+        self._take_spectra()
         self.status = status
         self.pipeline.take(self.journal, rows)
         self._last_row = rows[-1].id if rows else 0

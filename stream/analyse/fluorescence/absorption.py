@@ -72,7 +72,7 @@ def arriving(
 
 
 def _turned(image: Floats, places: Floats) -> Floats:
-    return np.asarray(map_coordinates(image, places, order=1))
+    return np.asarray(map_coordinates(image, places, order=1, mode="grid-constant"))
 
 
 def _passed(depth: Floats, *, axis: int, sense: int) -> Floats:
