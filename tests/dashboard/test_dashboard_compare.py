@@ -30,7 +30,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[FakeRun, FakeRun]:
 
 @pytest.fixture(scope="module")
 def client(runs: tuple[FakeRun, FakeRun]) -> Iterator[httpx.Client]:
-    with serving(runs[0]) as url, httpx.Client(base_url=url, trust_env=False) as client:
+    with serving(runs[0]) as url, httpx.Client(base_url=url, trust_env=False, timeout=30) as client:
         yield client
 
 

@@ -27,7 +27,8 @@ def voxel_under(driver: Any) -> tuple[str, str]:
 
 
 def test_through_the_tools_of_the_page(driver: Any, tmp_path: Path) -> None:
-    run, other = FakeRun(tmp_path / "cycled", size=SIZE, slices=2), FakeRun(tmp_path / "pristine", size=SIZE)
+    run = FakeRun(tmp_path / "cycled", size=SIZE, slices=2, clusters=True)
+    other = FakeRun(tmp_path / "pristine", size=SIZE)
     run.advance(0.6)
     other.advance(1.0, "complete")
     driver.get("about:blank")
@@ -40,6 +41,7 @@ def test_through_the_tools_of_the_page(driver: Any, tmp_path: Path) -> None:
         frame_and_rings(driver)
         region_becomes_a_map(driver, run)
         clusters_are_named(driver, run)
+        elements_go_with_phases(driver)
         three_maps_in_one(driver)
         beside_another(driver)
         assert barriers(driver) == []
@@ -123,6 +125,7 @@ def region_becomes_a_map(driver: Any, run: FakeRun) -> None:
 def clusters_are_named(driver: Any, run: FakeRun) -> None:
     driver.find_element("css selector", "[data-map=cluster_index]").click()
     wait(driver, lambda d: d.find_element("id", "labels").is_displayed(), "the form for the clusters")
+    assert driver.find_element("css selector", "#labels-plot canvas").is_displayed()
     for cluster, label in ((1, "particle"), (4, "empty")):
         driver.find_element("css selector", f"#labels [data-cluster='{cluster}'] [value={label}]").click()
     click(driver, "labels-send")
@@ -130,6 +133,13 @@ def clusters_are_named(driver: Any, run: FakeRun) -> None:
     command = read_commands(run.directory.commands)[-1]
     named = [{"cluster": 1, "label": "particle"}, {"cluster": 4, "label": "empty"}]
     assert (command.kind, command.arguments["labels"]) == ("labels", named)
+
+
+def elements_go_with_phases(driver: Any) -> None:
+    assert driver.find_element("css selector", "#spectrum-plot canvas").is_displayed()  # of the chosen voxel
+    assert "Ni 0.93 −0.12" in text(driver, "elements-table")
+    driver.find_element("css selector", "#elements-table [tabindex]").click()
+    wait(driver, lambda d: told(d, "map", "map") == "xrf_Ni", "the element's map")
 
 
 def three_maps_in_one(driver: Any) -> None:
@@ -143,7 +153,7 @@ def three_maps_in_one(driver: Any) -> None:
     choose(driver, "blue", "glass")
     wait(driver, lambda d: (lambda r, g, b, _: b > 120 > max(r, g))(*d.execute_script(pixel)), "blue glass")
     click(driver, "rgb")
-    wait(driver, lambda d: text(d, "map-title") == "Cluster, unsupervised", "the map again")
+    wait(driver, lambda d: text(d, "map-title") == "Fluorescence of Ni", "the map again")
 
 
 def beside_another(driver: Any) -> None:

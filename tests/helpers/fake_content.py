@@ -78,6 +78,7 @@ class Content:
             "fit_quality": np.where(usable, 1.1 + 2e3 * np.abs(spread), np.nan),
             "global": 40 * sum(amounts.values(), np.zeros_like(strain)),
             "hump": 25 * amounts["carbon"],
+            "xrf_Ni": 300 * amounts["layered"],
             "coverage": np.clip(self.share * (1.05 - 0.1 * self.radius), 0, 1),
             "c_over_a_layered": np.where(usable, 14.2356 / 2.8753 * (1 - 2 * spread), np.nan),
             "ratio_003_104_layered": np.where(usable & ~contact, 1.22 + 1e3 * spread, np.nan),
@@ -92,7 +93,6 @@ class Content:
             **{name: self.masked(plane) for name, plane in found.items()},
             **classes,
             **{name: self.coded(plane) for name, plane in masks.items()},
-            "cluster_index": np.where(classes["class_index"] < 0, -1, 4 - classes["class_index"]).astype(np.int8),
             "particle_index": find_particles(classes["class_index"], CLASSES),
         }
 

@@ -24,6 +24,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, Ledger
 
 PIXEL, FACTOR, ROWS, COLUMNS = 75e-6, 16, 130, 140  # of the detector in m; of its frame as the page sees it
+ENERGY = np.linspace(6.0, 9.0, 60)  # keV
 DISTANCE, CENTRE = 0.22, (60, 64)
 PONI = f"""poni_version: 2
 Detector: Detector
@@ -45,6 +46,7 @@ class FakeRun:
     slices: int = 1
     bins: int = 240
     port: int = 8080
+    clusters: bool = False
     number: int = 0
     directory: RunDirectory = field(init=False)
     config: Config = field(init=False)
@@ -109,13 +111,20 @@ class FakeRun:
         content = Content(self.size, self.slices, share, rng)
         axis = np.linspace(1.0, 20.0, self.bins)
         volume, maps = content.volume(axis), content.maps()
+        if self.clusters:
+            known = maps["class_index"]
+            maps["cluster_index"] = np.where(known < 0, -1, len(CLASSES) - 1 - known).astype(np.int8)
         names = ["global", "hump", "layered", "spinel", *self._drawn(axis, volume, maps)]
-        replace_file(self.directory.volume, lambda file: file.write(volume.astype("<f4").tobytes()))
+        spectra = np.tile(np.exp(-(((ENERGY - 7.48) / 0.08) ** 2)), (*volume.shape[:3], 1))  # Ni Kα
+        for place, array in ((self.directory.volume, volume), (self.directory.fluorescence.volume, spectra)):
+            place.parent.mkdir(exist_ok=True)
+            replace_file(place, lambda file, array=array: file.write(array.astype("<f4").tobytes()))
         revision = Revision(
             number=self.number,
             metadata=self._metadata(status, share, maps),
             arrays={
                 "radial": axis,
+                "fluorescence/voxel_energy": ENERGY,
                 "sum_pattern": np.nansum(volume, axis=(0, 1, 2)) / self.size**2 * share,
                 "projection_frames": np.full((self.slices, self.angles), self.size),
                 **{f"sinograms/{name}": self._sinogram(share, rng) for name in names},
@@ -147,7 +156,12 @@ class FakeRun:
         }
         unit |= {"a_layered": "Angstrom", "c_layered": "Angstrom", "cell_volume_layered": "Angstrom3"}
         unit |= {"splitting_018_110_layered": "degree", "c_over_a_layered": "1"}
+        clusters = {
+            "cluster_partition": {"method": "kmeans"},
+            "clusters": {"q": [1.0, 2.0, 3.0], "patterns": [[0.1 * k, 0.3, 0.2 * k] for k in range(5)]},
+        }
         return {
+            **(clusters if self.clusters else {}),
             "status": status,
             "center_um": 0.2,
             "center_from": "data" if share > 0.66 else "grid",
@@ -156,7 +170,11 @@ class FakeRun:
             "residual_trace": list(self._residuals),
             "classes": CLASSES,
             "model": {"name": "mlp-1", "sha256": "0" * 64},
-            "cluster_partition": {"method": "kmeans"},
+            "fluorescence": {
+                "correlations": {
+                    "Ni": {"phases": {"layered": {"r": 0.93, "n": 900}}, "strain": {"particle": {"r": -0.12, "n": 300}}}
+                }
+            },
             "units": unit,
             "strain": class_statistics(
                 {f"maps/{name}": array for name, array in maps.items()}, "strain_layered", CLASSES

@@ -9,10 +9,11 @@ const RISE = 0.75; // of a curve's height that the next one stands above it, in 
 
 export const inner = (width, height) => ({ left: PAD.left, top: PAD.top, width: width - PAD.left - PAD.right, height: height - PAD.top - PAD.bottom });
 
-// rows: patterns; what is not there yet stays free
-export function heatmap(rows) {
+// rows: patterns, or their logarithms; what is not there yet stays free; the root shows weak lines beside strong ones
+export function heatmap(rows, log) {
   const bins = rows.find(Boolean)?.length ?? 0;
-  const data = Float32Array.from(rows.flatMap((row) => row ?? new Array(bins).fill(NaN)), (value) => value ?? NaN);
+  const flat = rows.flatMap((row) => row ?? new Array(bins).fill(NaN));
+  const data = Float32Array.from(flat, (value) => (log ? (value ?? NaN) : Math.sqrt(Math.max(0, value ?? NaN))));
   return paint({ data, shape: [rows.length, bins] }, "magma", autoscale(data, 0.999));
 }
 

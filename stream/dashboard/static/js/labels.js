@@ -3,6 +3,7 @@
 import { key, post, scanPath } from "./api.js";
 import { discreteColour } from "./colours.js";
 import { words } from "./format.js";
+import { makePlot, positive } from "./plot.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -22,6 +23,19 @@ export function startLabels(store) {
   const form = byId("labels");
   const selects = () => [...form.querySelectorAll("select")];
   const note = byId("labels-note");
+
+  let plot = null;
+
+  // The mean pattern of each cluster, in the colours of the map.
+  function draw({ planeEntry: entry, status, log }) {
+    const { q, patterns } = status?.clusters ?? {};
+    byId("labels-plot").hidden = !patterns?.length;
+    if (entry?.name !== "cluster_index" || !patterns?.length) return;
+    plot?.destroy();
+    const lines = patterns.map((_, cluster) => ({ colour: discreteColour("classes", cluster) }));
+    plot = makePlot(byId("labels-plot"), { height: 160, lines, log, cursor: false, xLabel: "q (Å⁻¹)", yLabel: "mean pattern" });
+    plot.setData([q, ...(log ? patterns.map(positive) : patterns)]);
+  }
 
   function offer({ planeEntry: entry, plane, status }) {
     form.hidden = entry?.name !== "cluster_index" || !status.classes?.length;
@@ -45,4 +59,5 @@ export function startLabels(store) {
   byId("labels-send").disabled = !key;
   if (!key) note.textContent = "To name clusters, open the link printed at the start: it carries the key.";
   store.on(["plane"], offer);
+  store.on(["plane", "log", "theme"], draw);
 }

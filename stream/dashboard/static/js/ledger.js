@@ -17,7 +17,7 @@ function row(name, n, share, className = "") {
   return found;
 }
 
-function showCounts(frames) {
+function showCounts(table, frames) {
   const of = (n) => (n && frames.expected ? percent(n / frames.expected) : "");
   const reasons = (found) => Object.entries(found).map(([reason, n]) => row(words(reason.replaceAll("-", " ")), n, "", "reason"));
   const alarm = (n) => (n ? "alarm" : "");
@@ -34,7 +34,7 @@ function showCounts(frames) {
     ...reasons(frames.dropped),
     row("Missing", frames.missing, of(frames.missing)),
   );
-  byId("ledger").replaceChildren(body);
+  byId(table).replaceChildren(body);
 }
 
 // While the scan runs, the last gap is simply what is still to come.
@@ -66,7 +66,9 @@ function showNotes(notes) {
 
 export function startLedger(store) {
   store.on(["status"], ({ status }) => {
-    showCounts(status.frames);
+    showCounts("ledger", status.frames);
+    byId("spectra-title").hidden = !status.fluorescence_frames;
+    if (status.fluorescence_frames) showCounts("spectra-ledger", status.fluorescence_frames);
     showGaps(status);
     showNotes(status.notes);
   });

@@ -4,6 +4,7 @@ import { startColourBar } from "./colourbar.js";
 import { startCompare } from "./compare.js";
 import { startComposite } from "./composite.js";
 import { startControl } from "./control.js";
+import { startElements } from "./elements.js";
 import { startFrame } from "./frame.js";
 import { startHeader } from "./header.js";
 import { startKeys } from "./keys.js";
@@ -64,7 +65,7 @@ const store = createStore({
 for (const start of [
   startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startReadout, startColourBar,
   startMultiples, startLabels, startPatterns, startProfile, startVoxel, startWilliamsonHall, startSinogram, startFrame,
-  startResidual, startStrain, startParticles, startCompare, startLedger, startControl,
+  startResidual, startStrain, startParticles, startElements, startCompare, startLedger, startControl,
 ]) start(store);
 startKeys(store, { theme: startTheme(store), regions: startRegions(store), composite: startComposite(store) });
 follow(store);

@@ -78,7 +78,7 @@ export function startProfile(store) {
   store.on(["profile", "log", "theme"], (state) => {
     if (!state.profile) return;
     const { points } = state.profile;
-    picture = heatmap(shown(state));
+    picture = heatmap(shown(state), state.log);
     canvas.dataset.points = points.length;
     byId("profile-note").textContent = `${points.length} voxels, ${number(points.at(-1).distance_um, 3)} µm`;
     canvas.setAttribute("aria-label", `Patterns of ${points.length} voxels along the line`);
