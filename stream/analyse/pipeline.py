@@ -13,7 +13,9 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
+from stream.analyse.classify.labels import Labels
 from stream.analyse.crystal.model import State
 from stream.analyse.elements import Elements
 from stream.analyse.imaging import Imaging
@@ -35,6 +37,8 @@ from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow
 from stream.ingest.ledger_reader import LedgerRecord
+
+log = structlog.get_logger()
 
 Arrays = dict[str, npt.NDArray[Any]]
 Maps = tuple[Arrays, dict[str, Any]]
@@ -109,6 +113,11 @@ class Pipeline:
         """Spectra taken from theirs."""
         return 0 if self.elements is None else int(self.elements.measured.sum())
 
+    @property
+    def learning(self) -> bool:
+        """Whether a classifier is being learnt from labels."""
+        return self.reader.naming is not None and self.reader.naming.teaching.busy
+
     def take(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
         """Take journalled frames."""
         self.sinograms.take([row.slot for row in rows if self.store.take(journal, row)])
@@ -123,13 +132,22 @@ class Pipeline:
         self.regions |= {region.name: region.range for region in regions}
         self.sinograms.look_at(regions)
 
+    def add_labels(self, labels: Labels) -> None:
+        """Clusters that a person named; they replace earlier ones, and are learnt from."""
+        if self.reader.naming is None:
+            log.warning("labels.ignored", reason="there are no clusters: classification.model is null")
+            return
+        self.reader.naming.teach(labels, self.directory.models)
+
     def update(self) -> Maps:
         """Sharpen the live volume with what has arrived and read its voxels, within the time between updates."""
         every = self.config.reconstruction.update_every
         changed = self.imaging.update(every * ITERATE)
         residual = self.imaging.residual()
         self.trace += [] if residual is None else [residual]
-        self._waiting = changed + [s for s in self._waiting if s not in changed]
+        naming = self.reader.naming
+        stale = range(len(self.planes)) if naming is not None and naming.turn() else self._waiting
+        self._waiting = changed + [s for s in stale if s not in changed]
         for s in changed:
             self.planes[s] = self.planes[s] | self._windows(self.imaging.voxels(s))
         self._read_in_turn(every * READ)
@@ -156,6 +174,8 @@ class Pipeline:
                 traces.append(trace)
             self.noise[s] = voxels.noise()
             self.planes[s] = self._windows(voxels) | self.reader.read(s, voxels, {}, None)
+        for s, planes in self.reader.named():
+            self.planes[s] |= planes
         self._weigh()
         self.sinograms.weigh_all()
         self.optics.finish(self.config.reconstruction.iterations)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import structlog
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from stream.analyse.classify.labels import Labels
 from stream.analyse.pipeline import Maps, Pipeline
 from stream.analyse.spectra_feed import SpectraFeed
 from stream.core.axis import RadialAxis
@@ -128,7 +129,7 @@ class Follower:
         return True
 
     def _update(self) -> None:
-        self._idle += 1
+        self._idle = 0 if self.pipeline.learning else self._idle + 1
         self._shown_line = self._line
         begun = time.monotonic()
         self._due = begun + self.config.reconstruction.update_every
@@ -192,19 +193,27 @@ class Follower:
         self.status = status
         self.pipeline.take(self.journal, rows)
         self._last_row = rows[-1].id if rows else 0
-        self._last_command = max((c.number for c in read_commands(self.directory.commands)), default=0)
+        for command in read_commands(self.directory.commands):  # they count again should the run be reopened
+            self._apply(command)
+            self._last_command = command.number
 
     def _obey(self, commands: list[Command]) -> None:
         for command in commands:
             self._last_command = command.number
             log.info("command", number=command.number, kind=command.kind)
-            if command.kind == "regions":
-                self.pipeline.add_regions([Region.model_validate(r) for r in command.arguments["regions"]])
-            elif command.kind == "abort" and not self.status.final:
+            self._apply(command)
+            if command.kind == "abort" and not self.status.final:
                 self._advance(Happening.ABORT)
                 self._publish(self.pipeline.update(), final=True)
                 continue
-            if command.kind in {"regions", "recompute"}:
+            if command.kind in {"regions", "labels", "recompute"}:
                 self._idle, self._due = 0, 0.0
                 if self.status.final and self.status is not Status.ABORTED:
                     self.status = Status.ACQUIRING
+
+    def _apply(self, command: Command) -> None:
+        """What a command says of how the data are looked at."""
+        if command.kind == "regions":
+            self.pipeline.add_regions([Region.model_validate(r) for r in command.arguments["regions"]])
+        elif command.kind == "labels":
+            self.pipeline.add_labels(Labels.from_dict(command.arguments))

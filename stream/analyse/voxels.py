@@ -1,27 +1,23 @@
-"""What each voxel is: classes from the model, phases, cell and strain from the fit."""
+"""What each voxel is: classes and clusters by their naming, phases, cell and strain from the fit."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import structlog
 
-from stream.analyse.classify.choose import AnyClassifier, load_classifier
-from stream.analyse.classify.model import REACH
-from stream.analyse.classify.preprocess import SliceScale
-from stream.analyse.clusters import Clusters
 from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
 from stream.analyse.joined import joined
 from stream.analyse.masks import MASK_REASONS, NOT_YET, OUTSIDE, mask_name
+from stream.analyse.naming import Naming
 from stream.analyse.phases import as_phase, build_fit, fitted_units, flat_maps
 from stream.analyse.slices import Indices, Voxels, batches
 from stream.analyse.turns import Turn
@@ -42,10 +38,7 @@ log = structlog.get_logger()
 class Live:
     """How far a slice's live voxels are read."""
 
-    classes: Turn = field(default_factory=Turn)
     fits: Turn = field(default_factory=Turn)
-    scale: SliceScale | None = None
-    """Of the slice when the latest round began."""
     start: State | None = None
     patience: float = 0.0  # seconds to wait with another start
 
@@ -56,13 +49,10 @@ class VoxelReader:
 
     axis: RadialAxis
     fit: PatternFit | None
-    classifier: AnyClassifier | None
+    naming: Naming | None
     strain_phase: str | None
     start: State | None = None
     """Where the latest fits started."""
-    clusters: Clusters = field(default_factory=Clusters)
-    """Of the slice that was looked at first."""
-    _clustered: int | None = None
     _live: dict[int, Live] = field(default_factory=dict)
     _told_of_range: bool = False
 
@@ -77,15 +67,14 @@ class VoxelReader:
         """
         phases = [as_phase(phase) for phase in config.phases]
         fit = build_fit(config, axis, phases) if phases else None
-        name = config.classification.model
-        classifier = load_classifier(name) if name is not None else None
+        naming = Naming.from_config(config.classification, axis)
         crystals = [phase.name for phase in phases if isinstance(phase, Crystal)]
-        return cls(axis, fit, classifier, config.strain.phase or next(iter(crystals), None))
+        return cls(axis, fit, naming, config.strain.phase or next(iter(crystals), None))
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels, in the order of class_index."""
-        return self.classifier.classes if self.classifier else ()
+        return self.naming.classifier.classes if self.naming else ()
 
     @property
     def strain_map(self) -> str | None:
@@ -100,31 +89,36 @@ class VoxelReader:
         previous
             The slice's maps of the last update; voxels that the budget leaves out keep their values.
         budget
-            Seconds for classes and fits, which take voxels in turn; None reads every voxel, from these data alone.
+            Seconds for classes and fits, which take voxels in turn; None reads every voxel, from these data alone,
+            but for its name: `named` gives that once all slices are read.
         """
         live = self._live.setdefault(s, Live()) if budget is not None else None
         planes = previous if live else self.blank(voxels.inside.shape)
         if not voxels.count:
             return planes
-        fitted = budget if self.classifier is None or budget is None else budget * (1 - CLASSES)
-        planes = planes | self._classify(s, voxels, planes, live, (budget or 0.0) * CLASSES)
+        fitted = budget
+        if self.naming is not None and budget is None:
+            self.naming.look(s, voxels)
+        elif self.naming is not None and budget is not None:
+            planes = planes | self.naming.live(s, voxels, planes, budget * CLASSES)
+            fitted = budget * (1 - CLASSES)
         return planes | self._fit(voxels, planes, live, fitted or 0.0)
+
+    def named(self) -> Iterator[tuple[int, Arrays]]:
+        """Classes and clusters of the slices that were read without a budget, from all of them together."""
+        return iter(()) if self.naming is None else self.naming.conclude()
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """All the maps of a slice of that shape (y, x) of which nothing is known."""
         planes: Arrays = {name: np.full(shape, np.nan, dtype=np.float32) for name in fitted_units(self.fit)}
         planes |= {mask_name(phase): np.full(shape, NOT_YET, dtype=np.int8) for phase in self.crystals}
-        if self.classifier is not None:
-            planes |= {name: np.full(shape, -1, dtype=np.int8) for name in ("class_index", "cluster_index")}
-            planes["class_probability"] = np.full((len(self.classes), *shape), np.nan, dtype=np.float32)
-        return planes
+        return planes if self.naming is None else planes | self.naming.blank(shape)
 
     def settle(self) -> None:
         """Forget what live updates found, so that the final result comes from the complete set alone."""
         self._live.clear()
-        self.clusters, self._clustered = Clusters(), None
-        if self.classifier is not None:
-            self.classifier.settle()
+        if self.naming is not None:
+            self.naming.settle()
         self.start = None
 
     @property
@@ -146,11 +140,9 @@ class VoxelReader:
 
     def told(self) -> dict[str, Any]:
         """What the metadata say of model and units."""
-        model = self.classifier.told if self.classifier else None
         return {
             "classes": list(self.classes),
-            "model": model,
-            "clusters": self.clusters.told(),
+            **({"model": None, "clusters": None} if self.naming is None else self.naming.told()),
             "units": self._units(),
             "mask_reasons": MASK_REASONS,
         }
@@ -164,55 +156,18 @@ class VoxelReader:
             yield f"phases: {', '.join(names)}; strain of {self.strain_phase}"
             if self.fit.instrument is None:
                 yield "instrument: none, so strain and size stay masked (see braggstream calibrate)"
-        if self.classifier is not None:
-            yield f"model: {self.classifier.name}, sha256 {self.classifier.told['sha256'][:12]}"
-
-    def _classify(self, s: int, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
-        if self.classifier is None:
-            return {}
-        turn = Turn() if live is None else live.classes
-        rows, columns = voxels.inside.shape
-        chosen = np.arange(rows) if live is None else turn.choose(rows, budget)
-        inside = voxels.through(partial(self.classifier.values, axis=self.axis))
-        values = np.full((rows, columns, inside.shape[1]), np.nan, np.float32)
-        values[voxels.inside] = inside
-        scale = live.scale if live is not None and chosen[0] > 0 else None  # of when this round began
-        if scale is None:
-            scale = self.classifier.scale(values)
-            clusters = self._cluster(s, inside, scale, voxels.inside)
-        else:
-            clusters = planes["cluster_index"]
-        index, probability = planes["class_index"].copy(), planes["class_probability"].copy()
-        with turn.timed(len(chosen)):
-            for run in np.split(chosen, np.flatnonzero(np.diff(chosen) > 1) + 1):
-                first, last = int(run[0]), int(run[-1]) + 1
-                above = max(first - REACH, 0)  # a voxel is seen with its neighbours
-                prediction = self.classifier.judge(values[above : last + REACH], scale)
-                index[first:last] = prediction.index[first - above : last - above]
-                found = prediction.probability[first - above : last - above]
-                probability[:, first:last] = np.moveaxis(found, -1, 0)
-        if live is not None:
-            live.scale = scale
-        return {"class_index": index, "class_probability": probability, "cluster_index": clusters}
-
-    def _cluster(
-        self, s: int, patterns: Floats, scale: SliceScale, inside: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.int8]:
-        """Clusters (y, x), found in the first slice that is read and followed in it."""
-        if self._clustered in {None, s}:
-            self.clusters.find(patterns, scale.level)
-            self._clustered = s
-        found = np.full(inside.shape, -1, np.int8)
-        found[inside] = self.clusters.index(patterns)
-        return found
+        if self.naming is not None:
+            yield f"model: {self.naming.given.name}, sha256 {self.naming.given.told['sha256'][:12]}"
 
     def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
         if self.fit is None:
             return {}
+        begun = time.monotonic()
         try:
             start = self._start(voxels, live, budget)
             turn = Turn() if live is None else live.fits
-            chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, budget)
+            left = budget - (time.monotonic() - begun)
+            chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, left)
             with turn.timed(len(chosen)):
                 result = self._fitted(voxels, chosen, start)
         except FitError as error:

@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.learn.example import Example
-from stream.analyse.classify.learn.onnx_graph import INPUT, OPSET, OUTPUT, to_bytes
-from stream.analyse.classify.manifest import CLASSES, MANIFEST, Entry, Golden, Manifest
-from stream.analyse.classify.preprocess import Q_GRID
+from stream.analyse.classify.learn.pinned import pinned
+from stream.analyse.classify.manifest import MANIFEST, Entry, Golden, Manifest
 from stream.simulate.training.card import write_card
 from stream.simulate.training.recipe import Fitted, Recipe
 
 GOLDEN_FILE, GOLDEN_SIDE = "golden.npy", 7
-DIGITS = 7
 
 
 def write_models(
@@ -39,34 +37,22 @@ def write_models(
         write_card(folder / f"{each.family}.md", entry, recipe, each, own)
         entries.append(entry)
     best = max(entries, key=lambda entry: entry.accuracy)
-    pinned = Golden(file=GOLDEN_FILE, sha256=hashlib.sha256(content).hexdigest())
-    manifest = Manifest(default=best.name, golden=pinned, models=tuple(entries))
+    kept = Golden(file=GOLDEN_FILE, sha256=hashlib.sha256(content).hexdigest())
+    manifest = Manifest(default=best.name, golden=kept, models=tuple(entries))
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return manifest
 
 
 def write_model(folder: Path, fitted: Fitted, golden: npt.NDArray[np.float32], least: float) -> Entry:
     """Write the ONNX file; what the manifest says of it."""
-    content = to_bytes(fitted.model)
-    (folder / f"{fitted.family}.onnx").write_bytes(content)
     tested = fitted.tested[fitted.tested.familiar & fitted.tested.complete]
-    return Entry(
-        name=fitted.family,
-        family=fitted.family,
-        file=f"{fitted.family}.onnx",
-        sha256=hashlib.sha256(content).hexdigest(),
-        opset=OPSET,
-        input=INPUT,
-        output=OUTPUT,
-        classes=CLASSES,
-        q_low=Q_GRID.low,
-        q_high=Q_GRID.high,
-        q_bins=Q_GRID.bins,
-        threshold=fitted.threshold,
-        min_known=least,
-        accuracy=round(float(tested.right(fitted.threshold).mean()), 4),
-        golden_output=rows(fitted.model.probability(golden).reshape(golden.shape[0] * golden.shape[1], -1)),
-    )
+    right = float(tested.right(fitted.threshold).mean())
+    entry, content = pinned(
+        fitted.family, fitted.family, fitted.model, golden,
+        threshold=fitted.threshold, least_known=least, accuracy=right,
+    )  # fmt: skip
+    (folder / entry.file).write_bytes(content)
+    return entry
 
 
 def golden_input(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
@@ -82,11 +68,6 @@ def golden_input(examples: Sequence[Example]) -> npt.NDArray[np.float32]:
                     best = kinds, np.ascontiguousarray(example.inputs[window])
     assert best is not None
     return best[1]
-
-
-def rows(values: npt.NDArray[np.floating]) -> tuple[tuple[float, ...], ...]:
-    """Plain numbers."""
-    return tuple(tuple(round(float(x), DIGITS) for x in row) for row in values)
 
 
 def least_known(examples: Sequence[Example]) -> float:

@@ -70,7 +70,7 @@ def fit_mlp(examples: Sequence[Example], seed: int) -> Model:
 def fit_svm(examples: Sequence[Example], seed: int) -> Model:
     """Support vectors with a Gaussian kernel, over discriminants of the neighbourhood and the voxel's own numbers."""
     layers = projection(examples, seed, own=True)
-    vectors, labels = evenly(*sample_vectors(examples, layers, seed, SEEN * 2), seed)
+    vectors, labels = evenly(*sample_vectors(examples, layers, seed, SEEN * 2), seed, SUPPORT)
     gamma = 1.0 / float(vectors.shape[1] * vectors.var())
     machine = SVC(C=PENALTY, gamma=gamma, decision_function_shape="ovo", cache_size=500).fit(vectors, labels)
     return Model(layers, Machine.of(machine, gamma))
@@ -145,10 +145,10 @@ def sample_vectors(examples: Sequence[Example], layers: list[Layer], seed: int, 
     return sample(examples, most, seed, vectors)
 
 
-def evenly(vectors: Floats, labels: Labels, seed: int) -> tuple[Floats, Labels]:
-    """SUPPORT of the vectors, as many of each class; calibration learns how often each occurs."""
+def evenly(vectors: Floats, labels: Labels, seed: int, support: int) -> tuple[Floats, Labels]:
+    """`support` of the vectors, as many of each class; calibration learns how often each occurs."""
     rng = np.random.default_rng([seed, 7])
-    each = SUPPORT // OUTPUTS
+    each = support // OUTPUTS
     chosen = [rng.permutation(np.flatnonzero(labels == label))[:each] for label in range(OUTPUTS)]
     where = np.sort(np.concatenate(chosen))
     return vectors[where], labels[where]
@@ -171,7 +171,12 @@ def sample(
 def calibrate(model: Model, examples: Sequence[Example], seed: int) -> None:
     """Turn scores into probabilities: multinomial logistic regression on examples not learnt from (Platt 1999)."""
     vectors, labels = sample_vectors(examples, model.layers, seed, SEEN // 2)
-    regression: Any = LogisticRegression(max_iter=5000).fit(model.scores(vectors), labels)
+    calibrate_scores(model, model.scores(vectors), labels)
+
+
+def calibrate_scores(model: Model, scores: npt.NDArray[np.floating], labels: Labels) -> None:
+    """The same from the scores (n, width) of voxels not learnt from."""
+    regression: Any = LogisticRegression(max_iter=5000).fit(scores, labels)
     for column, label in enumerate(regression.classes_):
         model.weights[:, label] = regression.coef_[column]
         model.bias[label] = regression.intercept_[column]

@@ -110,7 +110,11 @@ class Model:
 
     def calibrated(self, vectors: Floats) -> npt.NDArray[np.float64]:
         """(n, d) to probabilities (n, classes + 1)."""
-        return np.asarray(softmax(self.scores(vectors) @ self.weights + self.bias, axis=1))
+        return self.probabilities(self.scores(vectors))
+
+    def probabilities(self, scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """(n, width) to probabilities (n, classes + 1)."""
+        return np.asarray(softmax(scores @ self.weights + self.bias, axis=1))
 
     def probability(self, inputs: Floats) -> npt.NDArray[np.float64]:
         """(y, x, features) to (y, x, classes + 1)."""
