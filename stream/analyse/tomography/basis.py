@@ -3,8 +3,8 @@
 Every bin is divided by σ, its noise in a ray of mean brightness, so that noise is one in all directions, and rays weigh
 as their monitor. The eigenvectors of the patterns' second moment are then the directions in which rays hold more than
 noise, the strongest first. Noise alone makes eigenvalues up to (1 + √(p/n))² (p bins, n rays; Marchenko and Pastur
-1967): what is above is structure, and the rank grows until the last eigenvalue is not. A weak peak may stay below it
-and still stand out in its own few bins, where it is looked for by itself.
+1967): what is above is structure, and the rank grows until the last eigenvalue is not. A weak peak may stay below it,
+or its vector may point astray, and still stand out in its own few bins, where it is looked for by itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.narrow import aligned, peaks
 from stream.core.errors import UsageError
 
 Floats = NDArray[np.float32]
@@ -25,7 +26,7 @@ NOISE = 16
 RANK = LANES - NOISE
 MOST = 4 * LANES - NOISE
 WIDEST = 8192  # bins: their moments take half a gigabyte
-SURE = 4.5  # standard deviations: beyond them a bin's mean square is not noise
+ALIGNED = 0.95  # of a vector's square lies where it should: others leave their place to peaks in few bins
 FROM_NOTHING, WARM = 40, 4  # rounds of the subspace iteration
 
 
@@ -80,12 +81,10 @@ class Moments:
         return float((1 + np.sqrt(np.count_nonzero(self.sigma) / self.equal_rays)) ** 2)
 
     @property
-    def scatter(self) -> Reals:
-        """(bin,) standard deviation of the mean square of noise, in units of σ²: that of Poisson counts."""
-        counts = np.divide(
-            self.first**2, self.variance * self.weight, out=np.zeros_like(self.first), where=self.variance > 0
-        )
-        return np.sqrt((2 + 1 / np.maximum(counts, 1e-3)) / self.equal_rays)
+    def counts(self) -> Reals:
+        """(bin,) counts of a ray of mean brightness, 0 where nothing was counted."""
+        spread = self.variance * self.weight
+        return np.divide(self.first**2, spread, out=np.zeros_like(self.first), where=spread > 0)
 
     def _filled(
         self, patterns: Floats, variances: Floats, given: NDArray[np.bool_], weights: Reals
@@ -175,8 +174,7 @@ def find_basis(moments: Moments, rank: int, start: Basis | None = None, *, grows
         if not grows or structures < rank or rank >= min(MOST, len(sigma)):
             break
         rank = min((rank + NOISE) // LANES * LANES + LANES - NOISE, len(sigma))
-    vectors, found = _with_narrow(matrix, vectors, values - 1, structures, moments)
-    held = structures + found
+    vectors, held = _with_peaks(matrix, values, vectors, moments)
     strength = np.einsum("bk,bk->k", vectors, matrix @ vectors)
     rest = _rest(matrix, vectors[:, :held], strength[:held] - 1)
     total = float(rest.sum() + (strength[:held] - 1).sum())
@@ -195,24 +193,15 @@ def _rest(matrix: Reals, vectors: Reals, excess: Reals) -> Reals:
     return np.where(np.diag(matrix) > 0, np.diag(matrix) - 1 - np.square(vectors) @ excess, 0)
 
 
-def _with_narrow(matrix: Reals, vectors: Reals, excess: Reals, structures: int, moments: Moments) -> tuple[Reals, int]:
-    """Structure in few bins, a weak peak, takes the places of vectors that hold noise; how many it takes.
-
-    It is looked for in bins whose mean square is beyond noise, where there are fewer directions for noise to be in
-    (diagonal thresholding, Johnstone and Lu 2009).
-    """
-    rest = _rest(matrix, vectors[:, :structures], excess[:structures])
-    bins = np.flatnonzero(rest > SURE * moments.scatter)
-    free = vectors.shape[1] - structures
-    if not bins.size or not free:
-        return vectors, 0
-    held = vectors[bins, :structures]
-    values, narrow = np.linalg.eigh(matrix[np.ix_(bins, bins)] - held * excess[:structures] @ held.T)
-    sure = np.flatnonzero(values > (1 + np.sqrt(bins.size / moments.equal_rays)) ** 2)[-free:]
-    found = np.zeros((len(matrix), sure.size))
-    found[bins] = narrow[:, sure]
-    joined = np.hstack([vectors[:, :structures], found, vectors[:, structures : vectors.shape[1] - sure.size]])
-    return np.linalg.qr(joined)[0], sure.size
+def _with_peaks(matrix: Reals, values: Reals, vectors: Reals, moments: Moments) -> tuple[Reals, int]:
+    """Weak peaks take the places of vectors that say less of them; how many of the vectors stand above noise."""
+    structures = int(np.count_nonzero(values > moments.edge))
+    straight = aligned(values[:structures], int(np.count_nonzero(moments.sigma)), moments.equal_rays) > ALIGNED
+    solid = int(np.argmin(np.append(straight, False)))
+    found = peaks(matrix, vectors[:, :solid], values[:solid] - 1, moments.counts, moments.equal_rays)
+    found = found[:, -(vectors.shape[1] - solid) :] if solid < vectors.shape[1] else found[:, :0]
+    joined = np.hstack([vectors[:, :solid], found, vectors[:, solid : vectors.shape[1] - found.shape[1]]])
+    return np.linalg.qr(joined)[0], max(structures, solid + found.shape[1])
 
 
 def _largest(matrix: Reals, rank: int, start: Basis | None, sigma: Reals) -> tuple[Reals, Reals]:
