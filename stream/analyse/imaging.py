@@ -41,6 +41,9 @@ class Imaging(Protocol):
         Several at once have a channel axis behind, in the sinogram as in the image; slices may be some of the scan's.
         """
 
+    def seen(self, images: Floats) -> Floats:
+        """What the final iterations make of images (slice, y, x, channel) along the measured rays."""
+
     def coverage(self) -> Floats:
         """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""
 

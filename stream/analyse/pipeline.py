@@ -19,6 +19,7 @@ from stream.analyse.classify.labels import Labels
 from stream.analyse.crystal.model import State
 from stream.analyse.elements import Elements
 from stream.analyse.imaging import Imaging
+from stream.analyse.lent import unmixed
 from stream.analyse.optics import Optics
 from stream.analyse.particle_table import tell_of_particles
 from stream.analyse.raster import Raster
@@ -184,6 +185,9 @@ class Pipeline:
             self.elements.finish(self.config.reconstruction.iterations, amounts | {"density": self.optics.density})
         residuals = np.sqrt(np.mean(np.square(traces), axis=0)) if traces else np.zeros(0)
         arrays, told = self._maps(residuals.tolist())
+        phase = self.reader.strain_phase
+        if phase is not None:
+            told["strain"] = unmixed(told["strain"], arrays, phase, self.reader.classes, self.imaging.seen)
         stored = arrays if self.elements is None else arrays | {"fluorescence/volume": self.elements.volume}
         result = Result(
             config=self.config, store=self.store, volume=self.imaging.volume, arrays=stored, told=told, record=record

@@ -71,6 +71,10 @@ class Raster:
         known = usable.reshape(*usable.shape, *[1] * (values.ndim - 3))
         return np.where(known, values, np.float32(np.nan)).swapaxes(0, 1)
 
+    def seen(self, images: Floats) -> Floats:
+        """The images themselves."""
+        return images
+
     def residual(self) -> float | None:
         """None: nothing is fitted to the rays."""
         return None

@@ -11,6 +11,7 @@ from scipy.stats import norm
 
 Floats = npt.NDArray[np.float64]
 
+WITHOUT_CRYSTALS = ("empty", "capillary", "carbon_binder")  # an edge voxel of these has its neighbour's strain
 CLIP = 3.0  # standard deviations: voxels of partial volume stretch the tails beyond
 ROUNDS = 50
 FEWEST = 5  # values that a Gaussian needs
@@ -21,7 +22,7 @@ SHOWN = 4.0  # standard deviations about the means that the histogram spans
 def class_statistics(
     arrays: dict[str, npt.NDArray[Any]], strain_map: str | None, classes: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Statistics of the strain map over the voxels of each class that has enough values.
+    """Statistics of the strain map over the voxels of each class of crystals that has enough values.
 
     Returns {class: {mean, sigma, n, inliers, median, histogram}}: `gaussian` of the values, their median, and
     `histogram` = {edges, counts, outside}, with the same edges for every class; `outside` counts the values beyond.
@@ -31,7 +32,9 @@ def class_statistics(
     if strain is None or index is None:
         return {}
     values = {
-        name: strain[(index == number) & np.isfinite(strain)].astype(np.float64) for number, name in enumerate(classes)
+        name: strain[(index == number) & np.isfinite(strain)].astype(np.float64)
+        for number, name in enumerate(classes)
+        if name not in WITHOUT_CRYSTALS
     }
     values = {name: found for name, found in values.items() if len(found) >= FEWEST}
     fits = {name: gaussian(found) for name, found in values.items()}

@@ -15,7 +15,7 @@ from stream.analyse.axis_search import AxisSearch
 from stream.analyse.final import FinalSlices
 from stream.analyse.slices import Voxels, share_out, show, some_rays
 from stream.analyse.store import PatternStore
-from stream.analyse.tomography.additive import Additive, additive_values
+from stream.analyse.tomography.additive import Additive, Adds, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.projector import Projector
@@ -208,6 +208,12 @@ class Tomograph:
         rays = zip(values.reshape(*usable.shape, -1), usable.astype(np.float64), strict=True)
         found = np.stack([reconstruct(projector, v, w, iterations)[0] for v, w in rays])
         return found.reshape(*found.shape[:3], *values.shape[3:])
+
+    def seen(self, images: Floats) -> Floats:
+        """What the final iterations make of images (slice, y, x, channel) along the measured rays."""
+        projector = self.projector()
+        rays = np.stack([projector.forward(one) for one in images])
+        return self.image(Additive(rays, Adds.INTENSITY), self.weights() > 0, self.config.iterations)
 
     def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
         """As `coverage`, of these rays (slice, angle, position)."""
