@@ -210,11 +210,11 @@ class Pipeline:
     def _read_in_turn(self, seconds: float) -> None:
         """Read slices that changed, those that wait longest first, while there is time."""
         deadline = time.monotonic() + seconds
-        while self._waiting and (left := deadline - time.monotonic()) > 0:
+        while self._waiting and time.monotonic() < deadline:
             s = self._waiting.pop(0)
             voxels = self.imaging.voxels(s)
             self.noise[s] = voxels.noise()
-            self.planes[s] = self.reader.read(s, voxels, self.planes[s], left)
+            self.planes[s] = self.reader.read(s, voxels, self.planes[s], deadline - time.monotonic())
 
     def _weigh(self) -> None:
         """Take the amounts in a ray from where the latest fits started."""

@@ -67,6 +67,7 @@ class NanFilledZarr(ZarrArrayAdapter):  # type: ignore[misc]
             chunks=tuple(lengths[0] for lengths in source.structure.chunks),
             dtype=dtype,
             fill_value=np.nan if dtype.kind == "f" else -1,
+            compressors=None,  # most chunks are written anew every second
             overwrite=True,
         )
         source.assets.append(Asset(data_uri=folder.as_uri(), is_directory=True, parameter="data_uri"))
