@@ -98,6 +98,11 @@ class ScanGrid:
         """Slot of frame `frame` (counted from 0), None beyond the grid."""
         return int(self.visit[frame]) if 0 <= frame < self.visit.size else None
 
+    def at(self, frame: int) -> tuple[int, int, int]:
+        """Index of (slice, angle, position) of a frame of the grid."""
+        at, angle, position = np.unravel_index(self.visit[frame], self.shape)
+        return int(at), int(angle), int(position)
+
     def locate(self, frame: int, where: Mapping[AxisName, float]) -> int:
         """Slot nearest to the coordinates in `where` (µm, degrees); the other axes are those of frame `frame`.
 

@@ -1,0 +1,37 @@
+"""``python -m stream.bluesky HOST:PORT URL``: documents of a Bluesky 0MQ proxy to the processor, from beside the plan.
+
+The publisher must serialise with JSON, ``Publisher(address, serializer=orjson.dumps)``: nothing is unpickled here.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from stream.bluesky.forwarder import Forwarder
+
+
+def consume(
+    proxy: Annotated[str, typer.Argument(help="HOST:PORT of the 0MQ proxy's outgoing side.")],
+    url: Annotated[str, typer.Argument(help="The processor's bluesky.endpoint, or its page's http:// address.")],
+    prefix: Annotated[str, typer.Option(help="Of the publisher's messages.")] = "",
+) -> None:
+    """Forward documents until interrupted; the key of the page is taken from BRAGGSTREAM_KEY."""
+    from bluesky.callbacks.zmq import RemoteDispatcher
+
+    dispatcher: Any = RemoteDispatcher(proxy, prefix=prefix.encode(), deserializer=orjson.loads)
+    forwarder = Forwarder(url, os.environ.get("BRAGGSTREAM_KEY"))
+    dispatcher.subscribe(forwarder)
+    try:
+        dispatcher.start()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        forwarder.close()
+
+
+if __name__ == "__main__":
+    typer.run(consume)

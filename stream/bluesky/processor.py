@@ -1,0 +1,208 @@
+"""The processor as a device: a scan waits until it is ready, and reads how good its maps are by now."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import numpy.typing as npt
+from bluesky.protocols import StreamAsset
+from event_model import DataKey, compose_stream_resource
+from ophyd_async.core import (
+    DEFAULT_TIMEOUT,
+    AsyncStatus,
+    SignalR,
+    StandardReadable,
+    StandardReadableFormat,
+    soft_signal_r_and_setter,
+)
+
+TIMEOUT = 10.0
+POLL = 0.25
+READY = frozenset({"waiting", "acquiring"})
+DONE = frozenset({"complete", "incomplete", "aborted", "failed"})
+QUALITY: dict[str, str] = {
+    "frames": "frames integrated",
+    "missing": "frames missing",
+    "residual": "relative residual of the reconstruction",
+    "class_change": "share of voxels whose class changed since the last reading",
+    "strain": "median strain",
+    "strain_error": "median of its standard errors",
+    "coverage": "mean share of the rays through a voxel that were measured",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The HTTP interface of a run."""
+
+    url: str
+
+    async def status(self) -> dict[str, Any]:
+        """GET /api/v1/status."""
+        return dict((await self._get("/api/v1/status")).json())
+
+    async def map(self, scan: str, name: str, at: int) -> npt.NDArray[Any] | None:
+        """A map (y, x) of slice `at`; None where the run has none of this name yet."""
+        try:
+            answer = await self._get(f"/api/v1/scans/{scan}/maps/{name}?slice={at}&format=npy")
+        except httpx.HTTPStatusError:
+            return None
+        return np.asarray(np.load(io.BytesIO(answer.content), allow_pickle=False))
+
+    async def _get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT) as client:
+            return (await client.get(path)).raise_for_status()
+
+
+class Processor(StandardReadable):
+    """Reads the live quality of the run at `url`; flown, it ends with the run's final maps.
+
+    Staged and prepared it waits until the run takes frames. Complete means that the final maps are stored; its
+    documents then point at their arrays in Tiled. phase names the strain map, at the slice whose maps are looked at.
+    """
+
+    def __init__(self, url: str, phase: str = "", at: int = 0, name: str = "processor") -> None:
+        self.page, self.phase, self.at = Page(url.partition("#")[0].rstrip("/")), phase, at
+        self._classes: npt.NDArray[Any] | None = None
+        self._told = False
+        self._set = {}
+        with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
+            for quantity in QUALITY:
+                signal, self._set[quantity] = soft_signal_r_and_setter(float, float("nan"))
+                setattr(self, quantity, signal)
+        super().__init__(name=name)
+
+    def signal(self, quantity: str) -> SignalR[float]:
+        """The signal of one of QUALITY."""
+        found: SignalR[float] = getattr(self, quantity)
+        return found
+
+    @AsyncStatus.wrap
+    async def stage(self) -> None:
+        """Wait until the run takes frames."""
+        await self._until(READY | DONE, DEFAULT_TIMEOUT)
+
+    @AsyncStatus.wrap
+    async def unstage(self) -> None:
+        """Nothing is held."""
+
+    @AsyncStatus.wrap
+    async def prepare(self, value: Any = None) -> None:
+        """As `stage`; a detector may start behind it."""
+        await self._until(READY, DEFAULT_TIMEOUT)
+
+    @AsyncStatus.wrap
+    async def trigger(self) -> None:
+        """Ask how things stand; a processor that is away leaves what was read last."""
+        try:
+            for quantity, value in (await self.quality()).items():
+                self._set[quantity](value)
+        except httpx.HTTPError:
+            return
+
+    @AsyncStatus.wrap
+    async def kickoff(self) -> None:
+        """Frames may come."""
+        self._told = False
+
+    @AsyncStatus.wrap
+    async def complete(self) -> None:
+        """The final maps are stored."""
+        await self._until(DONE, None)
+
+    async def quality(self) -> dict[str, float]:
+        """QUALITY as it is now, NaN where nothing is known."""
+        status = await self.page.status()
+        scan, frames = str(status["scan"]), status["frames"]
+        residual = status.get("residual")
+        classes = await self.page.map(scan, "class_index", self.at)
+        strain = await self.page.map(scan, f"strain_{self.phase}", self.at) if self.phase else None
+        error = await self.page.map(scan, f"strain_error_{self.phase}", self.at) if self.phase else None
+        coverage = await self.page.map(scan, "coverage", self.at)
+        found = {
+            "frames": float(frames["integrated"]),
+            "missing": float(frames["missing"]),
+            "residual": float("nan") if residual is None else float(residual),
+            "class_change": change(self._classes, classes),
+            "strain": _median(strain),
+            "strain_error": _median(error),
+            "coverage": float("nan") if coverage is None else float(np.nanmean(coverage)),
+        }
+        self._classes = classes
+        return found
+
+    async def describe_collect(self) -> dict[str, DataKey]:
+        """The arrays that a finished run leaves in Tiled."""
+        status = await self.page.status()
+        names = ["class_index", *([f"strain_{self.phase}"] if self.phase else [])]
+        shape = await self._map_shape(str(status["scan"]))
+        return {
+            f"{self.name}-{name}": DataKey(
+                source=f"braggstream://{status['scan']}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
+            )
+            for name in names
+        }
+
+    async def get_index(self) -> int:
+        """One set of maps, once the run is over."""
+        return int((await self.page.status())["status"] in DONE)
+
+    async def collect_asset_docs(self, index: int | None = None) -> AsyncIterator[StreamAsset]:
+        """Where the final maps are: one resource an array."""
+        if self._told or not await self.get_index():
+            return
+        self._told = True
+        status = await self.page.status()
+        for key in await self.describe_collect():
+            name = key.removeprefix(f"{self.name}-")
+            uri = f"{self._tiled(status)}/api/v1/array/full/{status['scan']}/maps/{name}"
+            bundle = compose_stream_resource(
+                mimetype="application/octet-stream", uri=uri, data_key=key, parameters={"revision": status["revision"]}
+            )
+            yield "stream_resource", bundle.stream_resource_doc
+            descriptor: Any = {"uid": ""}
+            yield "stream_datum", bundle.compose_stream_datum({"start": 0, "stop": 1}, descriptor=descriptor)
+
+    def _tiled(self, status: dict[str, Any]) -> str:
+        config = status["config"]
+        told = str(config["publish"]["tiled"])
+        if told != "embedded":
+            return told.rstrip("/")
+        host, _, port = self.page.url.rpartition(":")
+        return f"{host}:{config['publish']['port'] or int(port) + 1}"
+
+    async def _map_shape(self, scan: str) -> list[int | None]:
+        found = await self.page.map(scan, "coverage", self.at)
+        return [] if found is None else [int(n) for n in found.shape]
+
+    async def _until(self, states: frozenset[str], timeout: float | None) -> None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            try:
+                if (await self.page.status())["status"] in states:
+                    return
+            except httpx.HTTPError:
+                pass  # it starts, or it starts again
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"the processor at {self.page.url} takes no frames")
+            await asyncio.sleep(POLL)
+
+
+def change(before: npt.NDArray[Any] | None, now: npt.NDArray[Any] | None) -> float:
+    """Share of the voxels with a class that have another one than before; NaN where there is nothing to compare."""
+    if before is None or now is None or before.shape != now.shape:
+        return float("nan")
+    named = (before >= 0) | (now >= 0)
+    return float((before != now)[named].mean()) if named.any() else float("nan")
+
+
+def _median(values: npt.NDArray[Any] | None) -> float:
+    known = values[np.isfinite(values)] if values is not None else np.zeros(0)
+    return float(np.median(known)) if known.size else float("nan")
