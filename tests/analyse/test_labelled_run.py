@@ -6,11 +6,12 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 from helpers.chain import assert_identical, results, tiny_site
 
@@ -19,9 +20,11 @@ from stream.analyse.classify.learn import own
 from stream.analyse.classify.manifest import CLASSES, read_manifest
 from stream.analyse.pipeline import Pipeline
 from stream.analyse.process import Follower
+from stream.cli.train import train
 from stream.core.axis import RadialAxis, from_two_theta
 from stream.core.commands import post_command
 from stream.core.config import load_config, write_resolved
+from stream.core.errors import UsageError
 from stream.core.messages import Pattern
 from stream.core.revision import Revision, read_revision
 from stream.core.rundir import RunDirectory
@@ -29,10 +32,12 @@ from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.ledger_reader import LedgerReader
+from stream.simulate.training.labelled import labelled_slices
 
 N, BINS = 12, 240
 AXIS = RadialAxis("2th_deg", 1.0, 20.0, BINS, 0.6738)
 KINDS = ("empty", "capillary", "particle")  # of four rows each
+TRUTH = np.repeat([CLASSES.index(kind) for kind in KINDS], N * N // 3).reshape(N, N)
 
 
 def counts() -> np.ndarray:
@@ -41,6 +46,12 @@ def counts() -> np.ndarray:
     crystal = sum(np.exp(-(((q - place) / 0.03) ** 2)) for place in (1.32, 2.6, 3.05))
     means = np.stack([0 * q, 60 * np.exp(-(((q - 1.55) / 0.25) ** 2)), 300 * crystal]) + 4.0
     return np.random.default_rng(8).poisson(np.repeat(means, N * N // 3, axis=0)).astype(np.float32)
+
+
+def of_clusters(index: np.ndarray) -> dict[int, str]:
+    """The class of each cluster (y, x) by most of its voxels."""
+    numbers = [int(k) for k in np.unique(index[index >= 0])]
+    return {k: CLASSES[int(np.bincount(TRUTH[index == k]).argmax())] for k in numbers}
 
 
 @dataclass
@@ -62,7 +73,7 @@ class Raster:
         self.grid = ScanGrid.from_config(self.config.scan)
         self.ledger = Ledger.open(self.directory.ledger)
         self.journal = Journal.create(self.directory.journal, self.grid.size, BINS)
-        self.ledger.commit(phase="waiting")
+        self.ledger.commit(phase="waiting", axis=asdict(AXIS), background=None, distance_um=1e5)
 
     def add(self, frames: Iterable[int], phase: str = "acquiring") -> None:
         for n, sums in [(n, counts()[n]) for n in frames]:
@@ -87,11 +98,8 @@ class Raster:
 
     def name(self) -> list[dict[str, Any]]:
         """Call each cluster what most of its voxels are, as a user does."""
-        index = self.revision.arrays["maps/cluster_index"][0]
-        rows = np.repeat(np.arange(3), N // 3)[:, None] * np.ones(N, int)
-        found = [int(np.bincount(rows[index == k]).argmax()) for k in range(index.max() + 1) if (index == k).any()]
-        numbers = [k for k in range(index.max() + 1) if (index == k).any()]
-        names = [{"cluster": k, "label": KINDS[kind]} for k, kind in zip(numbers, found, strict=True)]
+        clusters = of_clusters(self.revision.arrays["maps/cluster_index"][0])
+        names = [{"cluster": cluster, "label": kind} for cluster, kind in clusters.items()]
         partition = self.revision.metadata["cluster_partition"]
         post_command(self.directory.commands, "labels", {"labels": names, "partition": partition})
         return names
@@ -106,8 +114,7 @@ def until(follower: Follower, condition: Callable[[], bool]) -> None:
 
 
 def right(revision: Revision) -> float:
-    truth = np.repeat([CLASSES.index(kind) for kind in KINDS], N * N // 3).reshape(N, N)
-    return float((revision.arrays["maps/class_index"][0] == truth).mean())
+    return float((revision.arrays["maps/class_index"][0] == TRUTH).mean())
 
 
 @pytest.fixture(scope="module")
@@ -217,3 +224,43 @@ def test_without_a_model_there_is_nothing_to_label(tmp_path: Path) -> None:
     post_command(run.directory.commands, "labels", {"labels": [], "partition": partition})
     until(follower := run.follower(), lambda: follower.status.final)
     assert run.revision.metadata["model"] is None
+
+
+def test_a_model_of_a_stored_run_names_the_voxels_of_another(
+    labelled: Raster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`braggstream train --run --labels`, with names of clusters and with classes of voxels."""
+    clusters = of_clusters(labelled.revision.arrays["maps/cluster_index"][0])
+    names = tmp_path / "names.json"
+    names.write_bytes(orjson.dumps({"labels": [{"cluster": k, "label": kind} for k, kind in clusters.items()]}))
+    np.save(drawn := tmp_path / "drawn.npy", TRUTH[None])
+    for labels in (names, drawn):
+        train(folder := tmp_path / labels.stem, run=labelled.directory.path, labels=labels)
+        assert str(folder / "own.onnx") in capsys.readouterr().out
+        assert len(list(check_folder(folder))) == 1
+    other = Raster(tmp_path / "other", model=str(tmp_path / "names"))
+    other.add(range(N * N), "ended")
+    until(follower := other.follower(), lambda: follower.status.final)
+    assert (other.revision.metadata["model"]["name"], right(other.revision) > 0.97) == ("own", True)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"{", "which cannot be read as names of clusters"),
+        (b'{"labels": [{"cluster": 99, "label": "empty"}]}', "labels.0.cluster is 99, which has no voxel"),
+        (b'{"labels": [{"cluster": 0, "label": "gold"}]}', "labels.0.label is 'gold'"),
+    ],
+)
+def test_names_of_a_stored_run_that_cannot_be_used(
+    labelled: Raster, tmp_path: Path, content: bytes, words: str
+) -> None:
+    (path := tmp_path / "names.json").write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        labelled_slices(labelled.directory.path, path)
+
+
+def test_classes_that_are_all_unknown(labelled: Raster, tmp_path: Path) -> None:
+    np.save(path := tmp_path / "none.npy", np.full((1, N, N), -1))
+    with pytest.raises(UsageError, match="which gives no voxel a class"):
+        labelled_slices(labelled.directory.path, path)

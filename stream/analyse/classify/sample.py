@@ -16,8 +16,12 @@ MOST = 4096  # voxels of a slice: what an update has time for
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Patterns (n, bins) on the q grid, evenly drawn from a slice in C order, and the slice's scale."""
+    """Patterns (n, bins) on the q grid, evenly drawn from a slice in C order, and the slice's scale.
 
+    voxels: (n,) which of those it was made of.
+    """
+
+    voxels: npt.NDArray[np.intp]
     values: Floats
     scale: SliceScale
 
@@ -26,7 +30,8 @@ class Sample:
         """From the patterns (n, bins) of all the slice's voxels, but for those that are not known."""
         measured = np.isfinite(scale.brightest)
         known = np.flatnonzero(np.isfinite(values[:, measured]).all(axis=1) & (scale.level > 0))
-        return cls(values[known[:: -(-len(known) // MOST) or 1]], scale)
+        voxels = known[:: -(-len(known) // MOST) or 1]
+        return cls(voxels, values[voxels], scale)
 
     @property
     def measured(self) -> npt.NDArray[np.bool_]:
