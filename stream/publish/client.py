@@ -139,21 +139,42 @@ class TiledScan:
         """Write a part of an array, from `offset` on."""
         self.ensure(node).patch(np.ascontiguousarray(data, dtype=node.dtype), offset)
 
-    def register(self, node: Node, file: Path, dataset: str) -> None:
-        """Let the server read an array in place, from a dataset of an HDF5 file on its own disk."""
-        if node.path in self._keys(""):
-            return
-        asset = Asset(data_uri=file.as_uri(), is_directory=False, parameter="data_uris", num=0)
+    def register(self, node: Node, file: Path, dataset: str, *, growing: bool = False) -> None:
+        """Let the server read an array in place, from a dataset of an HDF5 file on its own disk.
+
+        growing says that the file is still being written. One that is registered with another shape is replaced.
+        """
+        folder, _, key = node.path.rpartition("/")
+        parent, keys = self._folder(folder), self._keys(folder)
+        if key in keys:
+            if parent[key].shape == node.shape:
+                return
+            parent[key].delete()
+            keys.discard(key)
         source = DataSource(
             structure_family=StructureFamily.array,
             structure=_structure(node),
             mimetype=HDF5,
-            parameters={"dataset": dataset},
-            assets=[asset],
+            parameters={"dataset": dataset} | ({"swmr": True} if growing else {}),
+            assets=[_asset(file)],
             management=Management.external,
         )
-        self.container.new(StructureFamily.array, [source], key=node.path, metadata=node.metadata)
-        self._keys("").add(node.path)
+        parent.new(StructureFamily.array, [source], key=key, metadata=node.metadata)
+        keys.add(key)
+
+    def register_file(self, key: str, file: Path) -> None:
+        """Let the server read all of an HDF5 file on its own disk in place, as a container."""
+        if key in self._keys(""):
+            return
+        source = DataSource(
+            structure_family=StructureFamily.container,
+            structure=None,
+            mimetype=HDF5,
+            assets=[_asset(file)],
+            management=Management.external,
+        )
+        self.container.new(StructureFamily.container, [source], key=key)
+        self._keys("").add(key)
 
     def _folder(self, name: str) -> Any:
         if not name:
@@ -170,6 +191,10 @@ class TiledScan:
         if folder not in self._listed:
             self._listed[folder] = set(self._folder(folder))
         return self._listed[folder]
+
+
+def _asset(file: Path) -> Asset:
+    return Asset(data_uri=file.as_uri(), is_directory=False, parameter="data_uris", num=0)
 
 
 def _structure(node: Node) -> ArrayStructure:

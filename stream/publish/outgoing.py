@@ -17,6 +17,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
 from stream.publish import tree
 from stream.publish.client import TiledScan
+from stream.publish.in_place import register_files
 from stream.publish.metadata import read_failure, run_metadata
 from stream.publish.projections import Projections
 from stream.publish.volume import open_volume
@@ -113,6 +114,8 @@ class Outgoing:
         yield from self._write_maps(revision, nodes, everything=final or self.sent is None)
         if Status(revision.metadata["status"]) in STORED:
             self._write_volume()
+            if self.embedded:
+                register_files(self.scan, self.directory)
         self.sent = revision
         self._write_metadata()
         log.debug("publish.revision", revision=revision.number, final=final)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
 import cachetools
+import hdf5plugin  # noqa: F401  its filters are those of the recording
 import numpy as np
 import numpy.typing as npt
 import zarr
@@ -110,6 +112,7 @@ def to_png(mimetype: str, array: npt.NDArray[Any], metadata: Any) -> bytes:
 
 
 def install() -> None:
-    """Put the above in the place of Tiled's own, in this process."""
+    """Put the above in the place of Tiled's own, in this process, which also reads compressed recordings."""
+    warnings.filterwarnings("ignore", "The dataset .* is of object type", UserWarning)  # said of each string it reads
     STORAGE_ADAPTERS_BY_MIMETYPE.set(ZARR_MIMETYPE, lambda: NanFilledZarr)
     default_serialization_registry.register("array", "image/png", to_png)

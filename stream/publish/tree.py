@@ -78,10 +78,17 @@ def volume_node(config: Config, grid: ScanGrid) -> Node:
     bins = config.integration.bins
     slices, height, width = grid.map_shape
     rows = min(max(1, VOLUME_CHUNK // (width * bins * 4)), height)
-    full, rest = divmod(height, rows)
-    chunks = ((1,) * slices, (rows,) * full + ((rest,) if rest else ()), (width,), (bins,))
+    chunks = ((1,) * slices, _equal_parts(height, rows), (width,), (bins,))
     shape = (slices, height, width, bins)
     return Node(path="volume", shape=shape, dtype=np.dtype("f4"), chunks=chunks, dims=DIMS["volume"])
+
+
+def recording_node(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Node:
+    """The frames in one file of the recording, in chunks of some frames."""
+    count, rows, columns = shape
+    together = max(1, VOLUME_CHUNK // (rows * columns * dtype.itemsize))
+    chunks = (_equal_parts(count, together), (rows,), (columns,))
+    return Node(path=f"recording/{name}", shape=shape, dtype=dtype, chunks=chunks, dims=("frame", "row", "column"))
 
 
 def live_planes(names: list[str], revision: Revision) -> list[str]:
@@ -100,6 +107,12 @@ def live_array(names: list[str], node: Node, revision: Revision) -> npt.NDArray[
         if name in revision.maps:
             stack[:, plane] = revision.maps[name]
     return stack
+
+
+def _equal_parts(length: int, part: int) -> tuple[int, ...]:
+    """Lengths of the chunks along an axis, the last one what is left."""
+    full, rest = divmod(length, part)
+    return (part,) * full + ((rest,) if rest else ())
 
 
 def _stored(path: str, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -14,15 +14,17 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from helpers.recording_process import FRAMES, recording
 from helpers.tiled_run import BINS, KEY, SIZE, Run, Server, make_run
 from PIL import Image
+from tiled.queries import FullText, Key
 
 from stream.core.errors import UnavailableError
 from stream.core.files import read_json
 from stream.core.revision import Revision, write_revision
 from stream.core.rundir import RunDirectory
 from stream.ingest.ledger import FrameRow, Ledger
-from stream.publish.client import TiledScan
+from stream.publish.client import TiledScan, attach
 from stream.publish.publisher import TiledPublisher
 from stream.publish.server import listen
 from stream.publish.tree import Node
@@ -85,9 +87,11 @@ def shown(servers: tuple[Server, Server]) -> Iterator[Run]:
 
 
 def found(container: Any, folder: str = "") -> dict[str, tuple[Any, ...]]:
-    """(shape, dtype, dims) of every array below."""
+    """(shape, dtype, dims) of every array below; files that are read in place have trees of their own."""
     tree: dict[str, tuple[Any, ...]] = {}
     for key, item in container.items():
+        if key in {"results", "recording"}:
+            continue
         if item.structure_family == "container":
             tree |= found(item, f"{key}/")
         else:
@@ -477,3 +481,69 @@ def test_the_run_directory_keeps_its_id(tmp_path: Path) -> None:
     first = read_json(run.directory.published)
     TiledPublisher(RunDirectory(run.directory.path), run.config, run.url, KEY)
     assert read_json(run.directory.published)["run"] == first["run"]
+
+
+def test_results_and_recording_are_read_in_place(run: Run) -> None:
+    with recording(run.directory.recording) as process:
+        run.measure(*range(SIZE))
+        run.revise("incomplete", final=True)
+        run.publisher.step()
+        scan = run.scan
+        np.testing.assert_array_equal(scan["results"]["entry"]["volume"].read(), run.arrays["volume"])
+        (kept,) = scan["recording"].values()
+        assert (kept.shape, kept.dtype.str, kept.dims) == ((5, 16, 20), "<u2", ("frame", "row", "column"))
+        np.testing.assert_array_equal(kept.read(), FRAMES[:5])
+        process.communicate("go on\n")
+    assert process.returncode == 0
+    run.revise("complete", final=True)
+    run.publisher.step()
+    (kept,) = run.scan["recording"].values()
+    np.testing.assert_array_equal(kept.read(), FRAMES)
+    np.testing.assert_array_equal(run.scan["results"]["entry"]["volume"].read(), run.arrays["volume"])
+
+
+def test_a_damaged_file_of_the_recording_is_left_out(run: Run) -> None:
+    (run.directory.recording / "raw-0001.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
+    run.revise("complete", final=True)
+    run.publisher.step()
+    assert run.scan.metadata["status"] == "complete"
+    assert set(run.scan) >= {"volume", "results"}
+    assert "recording" not in set(run.scan)
+
+
+def test_runs_are_found_by_sample_time_and_uid(run: Run) -> None:
+    for name, sample, started, uid in (("one", "NCM622, pristine", 1.2e9, "aa-1"), ("two", "LLNMO", 1.3e9, "bb-2")):
+        scan = attach(run.url, KEY, name, f"id of {name}", embedded=False)
+        scan.set_metadata("", {"sample": sample, "started": started, "bluesky_uid": uid})
+        scan.close()
+    root = run.connect()
+    assert list(root.search(Key("sample") == "LLNMO")) == ["two"]
+    assert list(root.search(FullText("pristine"))) == ["one"]
+    assert list(root.search(Key("started") >= 1.25e9).search(Key("started") < 1.35e9)) == ["two"]
+    assert list(root.search(Key("bluesky_uid") == "aa-1")) == ["one"]
+    run.publisher.step()
+    assert {"sample", "started", "bluesky_uid"} <= set(run.scan.metadata)
+
+
+def test_a_subscriber_is_told_of_each_revision(run: Run) -> None:
+    told: list[int] = []
+    arrived = threading.Event()
+
+    def take(update: Any) -> None:
+        if update.key == run.config.scan.name and (revision := update.metadata.get("revision", 0)) not in told:
+            told.append(revision)
+            arrived.set()
+
+    subscription = run.connect().subscribe()
+    subscription.child_metadata_updated.add_callback(take)
+    subscription.start_in_thread()
+    try:
+        deadline = time.monotonic() + 10
+        while not arrived.wait(0.1):  # the subscription is not there at once
+            assert time.monotonic() < deadline
+            run.revise()
+            run.publisher.step()
+        assert told[-1] <= run.number
+        assert run.scan.metadata["revision"] == run.number
+    finally:
+        subscription.disconnect()
