@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from stream.core.rundir import RunDirectory
@@ -19,14 +20,18 @@ class RunsBeside:
     _views: dict[str, RunView] = field(default_factory=dict)
 
     def names(self) -> list[str]:
-        """Newest first."""
+        """Newest first; none where the folder may not be listed."""
         own = self.directory.path.resolve()
+        if not os.access(own.parent, os.R_OK | os.X_OK):
+            return []
         runs = [RunDirectory(path) for path in own.parent.iterdir() if path != own]
         stamped = [(run.revision.stat().st_mtime, run.path.name) for run in runs if run.revision.is_file()]
         return [MARK + name for _, name in sorted(stamped, reverse=True)]
 
     def view(self, name: str) -> RunView | None:
         """The run of that name, None where there is none."""
+        if not name.startswith(MARK):
+            return None
         if name not in self._views:
             if name not in self.names():  # so that no other path can be asked for
                 return None

@@ -113,16 +113,18 @@ export function startCompare(store) {
     refreshMaps();
   }
 
-  const refresh = latest(async () => {
-    const { status, revision, slice } = store.state;
-    if (!revision) return;
+  const offer = latest(async () => {
     const names = await getJson("beside");
     byId("compare").hidden = !names.length;
     const chosen = select.value;
-    if (select.options.length !== names.length + 1) {
-      select.replaceChildren(new Option("with no run", ""), ...names.map((name) => new Option(name.slice(1), name)));
-      select.value = names.includes(chosen) ? chosen : "";
-    }
+    if (names.join() === [...select.options].slice(1).map(({ value }) => value).join()) return;
+    select.replaceChildren(new Option("with no run", ""), ...names.map((name) => new Option(name.slice(1), name)));
+    select.value = names.includes(chosen) ? chosen : "";
+  });
+
+  const refresh = latest(async () => {
+    const { status, revision, slice } = store.state;
+    if (!revision) return;
     if (!select.value) return store.set({ compared: null });
     const name = select.value;
     const [own, other] = await Promise.all([getJson(scanPath(status.scan, `summary?slice=${slice}`)), getJson(scanPath(name, "summary"))]);
@@ -132,6 +134,8 @@ export function startCompare(store) {
     startHand(byId(`compare-${side}`), { view: () => store.state.view, change: (view) => store.set({ view }) });
   }
   select.addEventListener("change", refresh);
+  select.addEventListener("focus", offer); // runs may have come since
+  store.on(["entries"], offer);
   classes.addEventListener("change", () => drawPatterns(store.state));
   store.on(["revision", "slice"], refresh);
   store.on(["compared", "theme", "log", "reflections"], show);
