@@ -87,14 +87,15 @@ class Elements:
         part.path.mkdir(exist_ok=True)
         spectra = mapped(part.spectra, (*store.grid.shape, len(channels)))
         spectra[:] = 0
+        known = part.volume.is_file()  # then it is that of maps which may be final
         volume = mapped(part.volume, (*store.grid.map_shape, groups_of(channels, start.step)))
-        volume[:] = np.nan
+        if not known:
+            volume[:] = np.nan
         absorption = SelfAbsorption.of(config, store.grid, lines, beam_kev)
         corrects = section.self_absorption is not None
         monitors = [config.detector.monitor, *(stream.key for stream in config.monitors)]
-        known = any(key is not None for key in monitors)
-        own = section.monitor is not None
-        return cls(store, imaging, lines, start, channels, spectra, volume, absorption, corrects, own, known)
+        monitored, own = any(key is not None for key in monitors), section.monitor is not None
+        return cls(store, imaging, lines, start, channels, spectra, volume, absorption, corrects, own, monitored)
 
     def __post_init__(self) -> None:
         """Nothing is measured yet."""
