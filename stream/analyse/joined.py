@@ -24,7 +24,8 @@ def joined(results: Sequence[FitResult]) -> FitResult:
 
 def _joined_phase(phases: Sequence[PhaseMaps]) -> PhaseMaps:
     first = phases[0]
-    per_voxel = [field.name for field in fields(PhaseMaps) if field.name not in {"cell", "rows"}]
+    per_voxel = [field.name for field in fields(PhaseMaps) if field.name not in {"cell", "cell_error", "rows"}]
     arrays = {name: np.concatenate([getattr(phase, name) for phase in phases]) for name in per_voxel}
     cell = {name: np.concatenate([phase.cell[name] for phase in phases]) for name in first.cell}
-    return replace(first, cell=cell, **arrays)
+    cell_error = {name: np.concatenate([phase.cell_error[name] for phase in phases]) for name in first.cell}
+    return replace(first, cell=cell, cell_error=cell_error, **arrays)

@@ -15,6 +15,7 @@ from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
+from stream.analyse.crystal.smooth import Hump
 from stream.analyse.joined import joined
 from stream.analyse.masks import MASK_REASONS, NOT_YET, OUTSIDE, mask_name
 from stream.analyse.naming import Naming
@@ -154,6 +155,10 @@ class VoxelReader:
         else:
             names = [c.name for c in self.fit.crystals] + [h.name for h in self.fit.humps]
             yield f"phases: {', '.join(names)}; strain of {self.strain_phase}"
+            for hump in self.fit.humps:
+                reach = hump.width / 2
+                if hump.position + reach <= self.axis.low or hump.position - reach >= self.axis.high:
+                    yield _unseen(hump, self.axis)
             if self.fit.instrument is None:
                 yield "instrument: none, so strain and size stay masked (see braggstream calibrate)"
         if self.naming is not None:
@@ -208,6 +213,14 @@ class VoxelReader:
     def _units(self) -> dict[str, str]:
         units = {"global": f"intensity {self.axis.unit}/um", "coverage": "1", "class_index": "1", "cluster_index": "1"}
         return units | fitted_units(self.fit)
+
+
+def _unseen(hump: Hump, axis: RadialAxis) -> str:
+    """Said of a hump that no bin sees."""
+    return (
+        f"warning: phase {hump.name}: its hump at {hump.position:g} ± {hump.width / 2:g} lies outside the patterns, "
+        f"{axis.low:.4g} to {axis.high:.4g} {axis.unit}, so its amount says nothing"
+    )
 
 
 def placed(values: npt.NDArray[Any], where: Indices, before: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -99,7 +99,7 @@ class VoxelFit:
 
 
 def whole_pattern(phase: PhaseMaps, factor: float) -> dict[str, Any]:
-    """Strain, size (nm) and intercept of the one voxel that `phase` holds; factor is Kλ in Å."""
+    """Strain, size (nm), cell (Å, degrees) and intercept of the one voxel that `phase` holds; factor is Kλ in Å."""
     reason = Reason(int(phase.reason[0]))
     size = float(phase.size[0])
     masked = reason.sentence if reason is not Reason.OK else None if np.isfinite(size) else "its size is at a bound"
@@ -107,6 +107,8 @@ def whole_pattern(phase: PhaseMaps, factor: float) -> dict[str, Any]:
         "strain": float(phase.strain[0]),
         "strain_error": float(phase.strain_error[0]),
         "size": size,
+        "cell": {name: float(values[0]) for name, values in phase.cell.items()},
+        "cell_error": {name: float(values[0]) for name, values in phase.cell_error.items()},
         "intercept": factor / (10 * size),
         "masked": masked,
     }

@@ -68,6 +68,9 @@ def test_poisson_errors_cover(fit: PatternFit) -> None:
         maps = result.phases[name]
         assert np.all(maps.reason == Reason.OK)
         assert 0.6 < np.mean(np.abs(maps.strain - truth) < maps.strain_error) < 0.76
+        for parameter, values in maps.cell.items():
+            inside = np.abs(values - np.median(values)) < maps.cell_error[parameter]
+            assert 0.6 < np.mean(inside) < 0.76
         assert np.median(maps.strain) == pytest.approx(truth, abs=3 * np.std(maps.strain) / np.sqrt(300))
     assert np.median(result.fit_quality) == pytest.approx(1, abs=0.02)
 

@@ -115,3 +115,17 @@ def test_useless_file(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"broken\.cif"):
         load_structure(path)
+
+
+@pytest.mark.parametrize(
+    ("system", "edges"),
+    [("hexagonal", (2.8753, 2.8753, 14.2356, 90, 90, 120)), ("monoclinic-b", (4.95, 8.56, 5.03, 90, 109.3, 90))],
+)
+def test_errors_of_a_cell_are_the_scatter_of_cells(system: str, edges: tuple[float, ...]) -> None:
+    lattice, rng = Lattice(system), np.random.default_rng(2)
+    middle = lattice.parameters(edges)
+    mixed = rng.normal(size=(len(middle), len(middle))) * 1e-5 * np.abs(middle)[:, None]
+    covariance = mixed @ mixed.T
+    stated = lattice.cell_errors(middle[None], covariance[None])[0]
+    drawn = lattice.cell(rng.multivariate_normal(middle, covariance, 20_000)).std(axis=0)
+    np.testing.assert_allclose(stated, drawn, rtol=0.03, atol=1e-9)

@@ -9,6 +9,7 @@ from synthetic import AXIS, instrument, lines
 from stream.analyse.crystal.fit import PatternFit
 from stream.analyse.crystal.model import Crystal
 from stream.analyse.crystal.reasons import Reason
+from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.structure import load_structure
 from stream.analyse.masks import NOT_YET, OUTSIDE
 from stream.analyse.slices import WholeSlice
@@ -65,3 +66,10 @@ def test_without_an_instrument_there_is_a_cell_and_a_reason(voxels: WholeSlice) 
     maps = reader(PatternFit(AXIS, [LAYERED])).read(0, voxels, {}, None)
     assert maps["mask_layered"][0, SIZE // 2] == Reason.NO_INSTRUMENT
     assert np.isfinite(maps["c_over_a_layered"][0, SIZE // 2])
+
+
+def test_a_hump_that_no_bin_sees_is_told() -> None:
+    humps = [Hump("carbon", 2.3, 1.0), Hump("at the edge", 3.8, 1.0), Hump("glass", 10.0, 3.0), Hump("far", 27.0, 1.0)]
+    told = [line for line in reader(PatternFit(AXIS, [LAYERED, *humps])).description() if "warning" in line]
+    assert [line.split(":")[1] for line in told] == [" phase carbon", " phase far"]
+    assert "27 ± 0.5 lies outside the patterns, 4 to 26 2th_deg" in told[1]

@@ -191,11 +191,14 @@ class PatternFit:
             error = np.hypot(table[:, voxel.STRAIN_ERROR], state.systematic[p])
             free = crystal.structure.lattice.free
             own = slice(model.first[p], model.first[p + 1])
+            covariance = table[:, voxel.COVARIANCE :].reshape(-1, 6, 6)[:, : len(free), : len(free)]
+            errors = crystal.structure.lattice.cell_errors(table[:, : len(free)], covariance)
             maps[crystal.name] = PhaseMaps(
                 scale=scale[:, p],
                 amount=scale[:, p] * volumes[:, p] ** 2,
                 fraction=weights[:, p] / total,
                 cell={name: np.where(known, cells[p][:, CELL_NAMES.index(name)], np.nan) for name in free},
+                cell_error={name: np.where(known, errors[:, CELL_NAMES.index(name)], np.nan) for name in free},
                 cell_volume=np.where(known, volumes[:, p], np.nan),
                 strain=np.where(good, table[:, voxel.STRAIN], np.nan),
                 strain_error=np.where(good, error, np.nan),

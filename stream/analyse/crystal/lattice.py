@@ -91,6 +91,17 @@ class Lattice:
         """Cells (..., 6) of metric parameters (..., free)."""
         return cell_of(np.asarray(parameters, dtype=np.float64) @ self.basis.T)
 
+    def cell_errors(self, parameters: Floats, covariance: Floats) -> Floats:
+        """1σ of cells (n, 6), in Å and degrees, from metric parameters (n, free) and their covariance (n, free, free).
+
+        Derivatives are central differences, over a millionth of the largest parameter.
+        """
+        step = 1e-6 * np.abs(parameters).max(axis=1, keepdims=True)
+        slopes = np.empty((len(parameters), 6, parameters.shape[1]))
+        for k, unit in enumerate(np.eye(parameters.shape[1])):
+            slopes[..., k] = (self.cell(parameters + step * unit) - self.cell(parameters - step * unit)) / (2 * step)
+        return np.asarray(np.sqrt(np.maximum(np.einsum("nci,nij,ncj->nc", slopes, covariance, slopes), 0)))
+
     def rows(self, hkl: npt.NDArray[np.int64]) -> Floats:
         """(reflections, free): 1/d² = rows @ parameters."""
         h, k, m = np.asarray(hkl, dtype=np.float64).T

@@ -23,6 +23,7 @@ class PhaseMaps:
     amount: Floats  # (n,) s_p V_p²
     fraction: Floats  # (n,) weight fraction among the crystalline phases
     cell: dict[str, Floats]  # the free cell parameters: a, b, c in Å, angles in degrees
+    cell_error: dict[str, Floats]  # 1σ of these, from counting alone
     cell_volume: Floats  # (n,) Å³
     strain: Floats  # (n,) ε = Δd/d
     strain_error: Floats  # (n,) 1σ, everything else marginalised, the instrument's uncertainty included
@@ -41,10 +42,13 @@ class PhaseMaps:
         least = LEAST * np.quantile(known, 0.99) if known.size else np.inf
         trace = ~(self.amount >= least)
         masked = {name: np.where(trace, np.nan, getattr(self, name)) for name in _OF_A_PHASE_THAT_IS_THERE}
-        cell = {name: np.where(trace, np.nan, values) for name, values in self.cell.items()}
+        cell, cell_error = (
+            {name: np.where(trace, np.nan, values) for name, values in of.items()}
+            for of in (self.cell, self.cell_error)
+        )
         told = (self.reason == Reason.NO_SIGNAL) | (self.reason == Reason.NOT_FINITE)
         reason = np.where(trace & ~told, Reason.TRACE, self.reason).astype(np.int8)
-        return replace(self, cell=cell, reason=reason, **masked)
+        return replace(self, cell=cell, cell_error=cell_error, reason=reason, **masked)
 
 
 _OF_A_PHASE_THAT_IS_THERE = ("cell_volume", "size", "strain", "strain_error")

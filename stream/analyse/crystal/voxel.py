@@ -11,7 +11,7 @@ import numpy.typing as npt
 from stream.analyse.crystal.columns import add_scaled, weighted_dot
 from stream.analyse.crystal.detect import DETECTED, FIXED, FREE, detect, roles
 from stream.analyse.crystal.model import Model
-from stream.analyse.crystal.nnls import cholesky, inverse_diagonal
+from stream.analyse.crystal.nnls import cholesky, inverse_diagonal, solve
 from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.refine import TEXTURE, Layout, Trial, lay_out, refine
 from stream.analyse.crystal.scatter import expected_squares
@@ -30,7 +30,8 @@ LEAST_REFLECTIONS = 3
 LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
 
 # Columns of the per-phase table that `fit_voxel` fills, after the six of the metric.
-SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON, WIDTH = 6, 7, 8, 9, 10, 11, 12, 13
+SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON = 6, 7, 8, 9, 10, 11, 12
+COVARIANCE, WIDTH = 13, 13 + 36  # 6 × 6, of the metric
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -152,6 +153,8 @@ def _report(
         at_bound = False
         for k in range(m.free[p]):
             at_bound |= moving[p] and _on(t, layout, place[k])
+            if moving[p]:
+                _metric_covariance(m, place, p, k, factor, norm, max(chi2, 1.0), linear, table[p])
         table[p, CELL_FREE] = 1.0 if moving[p] and not at_bound else 0.0
         if layout.owner[p] != p:
             table[p, REASON] = TIED if moving[p] else NO_SIGNAL
@@ -171,6 +174,18 @@ def _report(
             table[p, REASON] = AT_BOUND
         else:
             table[p, REASON] = OK
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _metric_covariance(
+    m: Model, place: Ints, p: int, k: int, factor: Floats, norm: Floats, noise: float, linear: int, row: Floats
+) -> None:
+    """Row k of the covariance of phase p's metric, all else marginalised, from the joint Hessian's factor."""
+    unit, column = np.zeros(norm.size), np.empty(norm.size)
+    unit[linear + place[k]] = noise
+    solve(factor, norm, unit, column)
+    for j in range(m.free[p]):
+        row[COVARIANCE + 6 * k + j] = column[linear + place[j]] * m.unit[p, k] * m.unit[p, j]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
