@@ -11,10 +11,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from stream.analyse.classify.choose import AnyClassifier, load_classifier
+from stream.analyse.aside import Aside
+from stream.analyse.classify.choose import LOOKED_AT, AnyClassifier, load_classifier
 from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.labels import Labels
-from stream.analyse.classify.model import REACH
+from stream.analyse.classify.model import REACH, Prediction
 from stream.analyse.classify.preprocess import SliceScale
 from stream.analyse.classify.sample import Sample
 from stream.analyse.classify.teaching import Teaching
@@ -58,6 +59,8 @@ class Naming:
     teaching: Teaching
     _rounds: dict[int, Round] = field(default_factory=dict)
     _looked: dict[int, Looked] = field(default_factory=dict)
+    _first: Aside[Prediction] = field(default_factory=lambda: Aside("classes"))
+    _begun: bool = False
 
     @classmethod
     def from_config(cls, config: ClassificationConfig, axis: RadialAxis) -> Self | None:
@@ -83,7 +86,8 @@ class Naming:
 
     def turn(self) -> bool:
         """Go on with what is learnt from labels; True when another model names the voxels from now on."""
-        return self.teaching.turn(self._samples)
+        seen = self._first.taken() is not None
+        return self.teaching.turn(self._samples) or seen
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """The maps of a slice of that shape (y, x) of which nothing is known."""
@@ -93,16 +97,23 @@ class Naming:
 
     def live(self, s: int, voxels: Voxels, before: Arrays, budget: float) -> Arrays:
         """Maps of a slice in which as many rows are named as there is time for, in seconds; the others as before."""
-        progress = self._rounds.setdefault(s, Round())
         values, inside = self._values(voxels), voxels.inside
-        rows = progress.turn.choose(len(inside), budget)
-        if progress.scale is None or rows[0] == 0:
+        if not self._begun:
+            self._begun = True
+            self._first.begin(partial(self._see, values))
+        progress, seen = self._rounds.setdefault(s, Round()), not self._first.busy
+        rows = progress.turn.choose(len(inside), budget) if seen else np.arange(len(inside))
+        if progress.scale is None or (seen and rows[0] == 0):
             progress.scale = self.given.scale(values)
             self.clusters.take(s, Sample.of(values[inside], progress.scale))
             self.clusters.find()
         planes = {name: before[name].copy() for name in self.blank(inside.shape)}
+        looked = Looked(values, inside, progress.scale)
+        if not seen:  # clusters alone
+            self._number(looked, slice(None), planes)
+            return planes
         with progress.turn.timed(len(rows)):
-            self._name(Looked(values, inside, progress.scale), rows, planes)
+            self._name(looked, rows, planes)
         return planes
 
     def look(self, s: int, voxels: Voxels) -> None:
@@ -123,6 +134,8 @@ class Naming:
 
     def settle(self) -> None:
         """Forget what live updates found, so that the final result comes from the complete set alone."""
+        self._first.awaited()
+        self._begun = False
         self._rounds.clear()
         self._looked.clear()
         labels = self.teaching.labels
@@ -142,6 +155,11 @@ class Naming:
     def _samples(self) -> list[Sample]:
         return [self.clusters.samples[s] for s in sorted(self.clusters.samples)]
 
+    def _see(self, values: Floats) -> Prediction:
+        """Judge the middle of a first slice: to choose a model by it takes longer than an update."""
+        middle, half = len(values) // 2, max(LOOKED_AT // (2 * len(values)), REACH + 1)
+        return self.given.judge(values[max(middle - half, 0) : middle + half], self.given.scale(values))
+
     def _values(self, voxels: Voxels) -> Floats:
         """Patterns (y, x, bins) on the q grid."""
         inside = voxels.through(partial(self.given.values, axis=self.axis))
@@ -158,5 +176,9 @@ class Naming:
             here = slice(first - above, last - above)
             planes["class_index"][first:last] = prediction.index[here]
             planes["class_probability"][:, first:last] = np.moveaxis(prediction.probability[here], -1, 0)
-            inside, values = looked.inside[first:last], looked.values[first:last]
-            planes["cluster_index"][first:last][inside] = self.clusters.index(values[inside], looked.scale.level)
+            self._number(looked, slice(first, last), planes)
+
+    def _number(self, looked: Looked, rows: slice, planes: Arrays) -> None:
+        """Say which clusters the voxels of some rows are of, in place."""
+        inside, values = looked.inside[rows], looked.values[rows]
+        planes["cluster_index"][rows][inside] = self.clusters.index(values[inside], looked.scale.level)
