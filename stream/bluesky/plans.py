@@ -124,6 +124,26 @@ def xrdct_until(
     return (yield from _run(detectors, motors, section, frame, monitor, name, md, enough))
 
 
+def align_axis(
+    detectors: Sequence[Readable[Any]],
+    angle: NamedMovable[Any],
+    position: NamedMovable[Any],
+    positions: Steps,
+    count: int = 7,
+    frame: str | None = None,
+    monitor: str | None = None,
+    name: str = "align",
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[str]:
+    """A coarse tomography of `count` projections over a half turn, whose run finds the rotation axis.
+
+    Returns the run's uid; the axis is ``center_um`` in its metadata, with ``center_from: data``.
+    """
+    angles = {"start": 0.0, "step": 180.0 / (count - 1), "count": count}  # both ends: mirror images of each other
+    return (yield from xrdct_scan(detectors, angle, position, angles, positions, frame=frame, monitor=monitor,
+                                  name=name, md=md))  # fmt: skip
+
+
 def scan_of(
     angles: Mapping[str, Any], positions: Steps, slices: Steps | None, order: Sequence[str], snake: bool
 ) -> dict[str, Any]:

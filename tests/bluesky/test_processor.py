@@ -1,0 +1,63 @@
+"""The processor as a device of a real RunEngine: what it reads is what the maps say."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.plans import count
+from event_model import DocumentNames, schema_validators
+from helpers.dashboard import KEY, serving
+from helpers.fake_run import FakeRun
+
+from stream.bluesky import processor as module
+from stream.bluesky.processor import QUALITY, Processor, change
+from stream.core.revision import read_revision
+
+
+def test_quality_is_what_the_maps_say(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path)
+    run.advance(0.5)
+    documents: list[tuple[str, dict[str, Any]]] = []
+    engine = RunEngine(context_managers=[])
+    engine.subscribe(lambda name, document: documents.append((name, document)))
+    with serving(run) as url:
+        device = Processor(f"{url}/#key={KEY}", phase="layered")
+        engine(count([device], num=2))
+    events = [document["data"] for name, document in documents if name == "event"]
+    assert set(events[0]) == {f"processor-{quantity}" for quantity in QUALITY}
+    revision = read_revision(run.directory.revision)
+    assert revision is not None
+    strain = revision.arrays["maps/strain_layered"][0]
+    assert events[0]["processor-strain"] == pytest.approx(np.nanmedian(strain), rel=1e-6)
+    assert events[0]["processor-coverage"] == pytest.approx(np.nanmean(revision.arrays["maps/coverage"][0]), rel=1e-6)
+    assert np.isnan(events[0]["processor-class_change"])
+    assert events[1]["processor-class_change"] == 0.0
+    assert events[1]["processor-frames"] + events[1]["processor-missing"] == run.grid.size
+    for name, document in documents:
+        schema_validators[DocumentNames[name]].validate(document)
+
+
+def test_classes_that_change() -> None:
+    before, now = np.array([[-1, 0], [1, 2]]), np.array([[-1, 0], [2, 2]])
+    assert change(before, now) == pytest.approx(1 / 3)
+    assert np.isnan(change(None, now))
+    assert np.isnan(change(np.full((2, 2), -1), np.full((2, 2), -1)))
+
+
+def test_a_processor_that_is_away_holds_up_no_plan_and_is_waited_for_before_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "DEFAULT_TIMEOUT", 0.3)
+    device = Processor("http://127.0.0.1:9")
+
+    async def use() -> None:
+        await device.trigger()
+        with pytest.raises(TimeoutError, match="takes no frames"):
+            await device.prepare()
+
+    asyncio.run(use())

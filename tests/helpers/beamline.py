@@ -1,0 +1,96 @@
+"""A Bluesky beamline without EPICS: a RunEngine, simulated motors, the virtual detector, and a processor's site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
+from helpers.chain import Site, tiny_site
+from helpers.ports import free_port
+from ophyd_async.sim import SimMotor
+
+from stream.bluesky import Forwarder
+from stream.bluesky.plans import xrdct_scan
+from stream.bluesky.virtual import VirtualDetector
+from stream.core.config import load_config
+from stream.core.scan import ScanGrid
+from stream.ingest.integrate import load_geometry
+from stream.ingest.ledger_reader import LedgerReader
+from stream.simulate.presets import find_preset
+from stream.simulate.scan import VirtualScan
+from stream.simulate.wire import Series, make_encoder
+
+ANGLES = {"start": 0.0, "step": 22.5, "count": 8}
+POSITIONS = {"start": -5.0, "step": 2.0, "count": 6}
+
+
+@dataclass
+class Beamline:
+    """A RunEngine, its motors and detector, and the site of the processor that follows it."""
+
+    engine: RunEngine
+    site: Site
+    angle: SimMotor
+    position: SimMotor
+    detector: VirtualDetector
+    virtual: VirtualScan
+
+    def scan(self, **changes: Any) -> Any:
+        keys = {"frame": "detector-frame", "monitor": "detector-i0", "md": {"sample": {"name": "LNMO"}, "proposal": 7}}
+        arguments = {"angles": ANGLES, "positions": POSITIONS, **keys, **changes}
+        return xrdct_scan([self.detector], self.angle, self.position, **arguments)
+
+    def counts(self, directory: Path) -> dict[str, Any]:
+        """What became of the frames."""
+        return self._snapshot(directory).frames
+
+    def state(self, directory: Path) -> dict[str, Any]:
+        """What else the ledger tells."""
+        return self._snapshot(directory).state
+
+    def _snapshot(self, directory: Path) -> Any:
+        reader = LedgerReader(directory / "ledger.sqlite", self.virtual.grid)
+        try:
+            return reader.snapshot()
+        finally:
+            reader.close()
+
+
+@contextmanager
+def make_beamline(folder: Path) -> Iterator[Beamline]:
+    """A beamline whose processor has its config in `folder`; the plan tells the grid."""
+    site = tiny_site(folder, bluesky={"endpoint": f"tcp://127.0.0.1:{free_port()}"})
+    scan = {"name": "tiny", "index": "bluesky"}
+    site.config = {**site.config, "scan": {**scan, "angles": ANGLES, "positions": POSITIONS}}
+    site.config["detector"].pop("monitor")
+    site.write()
+    config = load_config(site.path)
+    site.config["scan"] = scan  # the plan tells the grid
+    site.write()
+    integrator = load_geometry(config.detector.geometry).integrator
+    virtual = VirtualScan(ScanGrid.from_config(config.scan), integrator, find_preset("ncm622-cycled"), seed=5)
+    pixel = (integrator.detector.pixel1, integrator.detector.pixel2)
+    series = Series(virtual.grid.size, virtual.detector.pixel_mask, virtual.detector.wavelength, pixel, 5)
+    engine = RunEngine(context_managers=[])
+    angle, position = SimMotor("rot", units="deg"), SimMotor("x", units="um")
+    encoder = make_encoder("dectris-2", series)
+    detector = VirtualDetector(virtual, encoder, site.endpoint, {"angle": angle, "position": position})
+    forwarder = Forwarder(site.config["bluesky"]["endpoint"])
+    engine.subscribe(forwarder)
+    yield Beamline(engine, site, angle, position, detector, virtual)
+    forwarder.close()
+    detector.close()
+
+
+def drive(engine: RunEngine, plan: Any) -> None:
+    """Run a plan, and resume it from each pause."""
+    with suppress(RunEngineInterrupted):
+        engine(plan)
+    while engine.state == "paused":
+        with suppress(RunEngineInterrupted):
+            engine.resume()
