@@ -66,7 +66,10 @@ def test_the_schema_names_every_route(client: httpx.Client) -> None:
         "voxels/{index}/{y}/{x}",
         "profile",
         "frame",
+        "frame/two_theta",
         "pattern",
+        "reflections",
+        "summary",
     ]
     controls = ["regions", "labels", "finish", "abort", "recompute"]
     assert all("get" in paths[f"{scan}/{name}"] for name in reads)

@@ -3,6 +3,10 @@
 import { magnified, moved } from "./place.js";
 
 const STEP = 1.2; // of one notch of a wheel
+const PAUSE = 400; // ms after which a wheel over a canvas does not go on with scrolling the page
+
+let scrolled = -Infinity;
+addEventListener("scroll", () => (scrolled = performance.now()), { passive: true });
 
 const middle = (points) => ({ x: (points[0].x + points[1].x) / 2, y: (points[0].y + points[1].y) / 2 });
 const apart = (points) => Math.hypot(points[0].x - points[1].x, points[0].y - points[1].y);
@@ -18,7 +22,8 @@ export function startHand(canvas, { view, change, drag = () => false }) {
   };
 
   canvas.addEventListener("wheel", (event) => {
-    if (event.deltaY > 0 && view().zoom === 1) return; // there is nothing to zoom out of: the page scrolls
+    const scrolling = event.deltaY > 0 || performance.now() - scrolled < PAUSE;
+    if (view().zoom === 1 && scrolling) return; // there is nothing to zoom out of
     event.preventDefault();
     change(magnified(view(), event.deltaY < 0 ? STEP : 1 / STEP, place(event)));
   }, { passive: false });

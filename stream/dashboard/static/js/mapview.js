@@ -32,7 +32,7 @@ function showTitle({ planeEntry: entry, plane, status, composite }) {
   if (!entry) return;
   byId("map-title").textContent = composite ? "Composite" : entry.title;
   const unit = !composite && unitText(entry.unit) ? `in ${unitText(entry.unit)}` : "";
-  const part = status.frames_used ? `${Math.round((100 * status.frames_used) / status.frames.expected)} % of the frames` : "";
+  const part = status.frames_used ? `${Math.round((100 * status.frames_used) / status.frames.expected)} % of frames` : "";
   byId("map-sub").textContent = [unit, entry.plane ? "" : part].filter(Boolean).join(", ");
   const what = composite ? `Composite of ${composite.channels.map(({ entry: own }) => own.title).join(", ")}` : `Map of ${entry.title}`;
   byId("map").setAttribute("aria-label", `${what}, revision ${plane.meta.revision}; arrow keys move the voxel`);
