@@ -8,6 +8,7 @@ import numpy as np
 
 from stream.analyse.elements import ANGSTROM_KEV
 from stream.analyse.fluorescence.lines import element_lines
+from stream.analyse.self_absorption import SelfAbsorption
 from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config
 from stream.core.scan import ScanGrid
@@ -46,8 +47,9 @@ def check(config: Config) -> Iterator[str]:
     empty = int(np.count_nonzero(integrate(np.zeros(geometry.shape, dtype=np.uint16)).norms == 0))
     yield f"patterns: {axis.bins} bins from {axis.low:.4g} to {axis.high:.4g} {axis.unit}, {empty} without a pixel"
     if config.fluorescence is not None:
-        for element in config.fluorescence.elements:
-            element_lines(element, ANGSTROM_KEV / geometry.wavelength)
+        beam_kev = ANGSTROM_KEV / geometry.wavelength
+        lines = [element_lines(element, beam_kev) for element in config.fluorescence.elements]
+        SelfAbsorption.of(config, grid, lines, beam_kev)
         yield f"fluorescence: {', '.join(config.fluorescence.elements)}"
     reader = VoxelReader.from_config(config, axis)
     yield from reader.description()

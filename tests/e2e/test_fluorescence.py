@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ from stream.simulate.spectra_outlet import spectra_border, spectra_message
 
 ELEMENTS = ("Ni", "Co", "Mn")
 PARTICLE = 3
+ABSORBING = [
+    {"name": "layered", "cif": "nmc622"},
+    {"name": "carbon", "hump": {"position": 2.3, "width": 1.0}, "formula": "C"},
+    {"name": "glass", "hump": {"position": 9.5, "width": 3.1}, "formula": "SiO2"},
+]
 SEED = 11
 
 
@@ -74,12 +81,13 @@ def spectra_frames(site: Site) -> dict[str, Any]:
     return LedgerReader(RunDirectory(site.folder / "run").fluorescence.ledger, grid).snapshot().frames
 
 
-def virtual(site: Site) -> VirtualSpectra:
+def virtual(site: Site, absorption: bool = False) -> VirtualSpectra:
     """The spectra that `simulate` sends with SEED."""
     config = load_config(site.path)
     assert config.fluorescence is not None
     integrator = load_geometry(config.detector.geometry).integrator
-    scan = VirtualScan(ScanGrid.from_config(config.scan), integrator, find_preset("ncm622-cycled"), seed=SEED)
+    grid, preset = ScanGrid.from_config(config.scan), find_preset("ncm622-cycled")
+    scan = VirtualScan(grid, integrator, preset, seed=SEED, absorption=absorption)
     energy = config.fluorescence.energy
     return VirtualSpectra(scan, offset=energy.offset, step=energy.step)
 
@@ -95,20 +103,46 @@ def check_elements(found: dict[str, Any], truth: dict[str, Any]) -> None:
         assert amounts[element] / amounts["Ni"] == pytest.approx(1, abs=0.03)
 
 
-def test_elements_of_a_scan_with_both_streams(site: Site, ended: list[Command]) -> None:
-    beamline = site.command("simulate", "--config", site.path, "--seed", str(SEED), "--truth", "truth.h5")
-    run = site.run()
-    ended += [beamline, run]
-    assert run.wait(200) == 0, run.err
-    found, metadata = results(site.folder / "run"), told(site)
+def test_elements_of_an_absorbing_sample_whose_fluorescence_process_is_killed(site: Site, ended: list[Command]) -> None:
+    """Self-absorption is corrected from the beam behind the sample; nothing is lost, nothing twice."""
+    site.write(
+        detector={"transmission": "it"},
+        fluorescence={"self_absorption": "transmission", "queue_bytes": 4 * 1024 * 1024, "idle_timeout": 20.0},
+        phases=ABSORBING,
+    )
+    source = virtual(site, absorption=True)
+    sent = [spectra_message(n, *source.spectra(n)) for n in range(source.scan.grid.size)]
+    config = load_config(site.path)
+    assert config.fluorescence is not None
+    spare = f"tcp://127.0.0.1:{free_port()}"  # the beamline's own spectra go nowhere
+    options = ("--seed", str(SEED), "--truth", "truth.h5", "--absorption", "--fluorescence", spare)
+    with Sender(config.fluorescence.endpoint) as sender:
+        sender.send([spectra_border("start"), *sent[:600]])
+        beamline = site.command("simulate", "--config", site.path, *options)
+        run = site.run()
+        ended += [beamline, run]
+        until(lambda: spectra_frames(site)["integrated"] >= 300, "300 spectra")
+        killed = run.children()["fluorescence"]
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: run.children().get("fluorescence", killed) != killed, "another process for the spectra")
+        sender.send([*sent, spectra_border("end")])
+        assert run.wait(250) == 0, run.err
+    found, metadata, frames = results(site.folder / "run"), told(site), spectra_frames(site)
     check_elements(found, truth_of(site))
-    assert spectra_frames(site)["integrated"] == 1080
+    assert (frames["integrated"], frames["missing"], frames["in_flight"]) == (1080, 0, 0)
+    assert frames["received"] == frames["integrated"] + frames["duplicate"]
     inside = np.isfinite(found["maps/xrf_coverage"])
     assert (found["maps/xrf_coverage"][inside] > 0.999).all()
-    assert metadata["fluorescence"]["self_absorption"] == "uncorrected"
-    assert metadata["fluorescence"]["energy"]["step"] == pytest.approx(0.01002, rel=1e-3)
-    assert metadata["fluorescence"]["chi_square"] < 2
     assert metadata["units"]["xrf_Ni"] == "1/um"
+    fluorescence = metadata["fluorescence"]
+    assert fluorescence["self_absorption"] == "corrected from transmission"
+    assert fluorescence["biased"] == []
+    assert all(0.15 < kept < 0.35 for kept in fluorescence["kept"].values())
+    assert fluorescence["energy"]["step"] == pytest.approx(0.01002, rel=1e-3)
+    assert fluorescence["chi_square"] < 2
+    phases = fluorescence["correlations"]["Ni"]["phases"]
+    assert phases["layered"]["r"] > 0.9 > 0.3 > phases["carbon"]["r"]
+    assert found["fluorescence/volume"].shape[:3] == found["maps/xrf_Ni"].shape
 
 
 @pytest.mark.slow
@@ -150,6 +184,9 @@ def test_a_stream_that_starts_late_and_loses_spectra(site: Site, ended: list[Com
     assert np.nanmean(found["maps/xrf_coverage"]) == pytest.approx(share, abs=0.03)
     assert np.nanmin(found["maps/coverage"]) > 0.999
     check_elements(found, truth_of(site))
+    fluorescence = told(site)["fluorescence"]
+    assert fluorescence["self_absorption"] == "uncorrected"
+    assert fluorescence["biased"] == [f"xrf_{element}" for element in ELEMENTS]
 
 
 @pytest.mark.slow

@@ -39,20 +39,22 @@ def _server() -> ForkServerContext:
     return context
 
 
-def start_ingest(directory: RunDirectory, pause: float = 0.0) -> ForkServerProcess:
-    """Start it; `pause` is the seconds by which each integration takes longer."""
-    process = _server().Process(target=_ingest, args=(directory.path, pause), daemon=True)
+def start_ingest(
+    directory: RunDirectory, pause: float = 0.0, run: Callable[..., None] = run_ingest
+) -> ForkServerProcess:
+    """Start it; `pause` is the seconds by which each integration takes longer, `run` the stream's ingest."""
+    process = _server().Process(target=_ingest, args=(directory.path, pause, run), daemon=True)
     process.start()
     return process
 
 
-def _ingest(path: Path, pause: float) -> None:
+def _ingest(path: Path, pause: float, run: Callable[..., None]) -> None:
     """As the supervisor's child does, until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     if pause:
         CpuIntegrator.__call__ = _slowed(CpuIntegrator.__call__, pause)  # type: ignore[method-assign]
-    run_ingest(RunDirectory(path), stop)
+    run(RunDirectory(path), stop)
 
 
 def _slowed(integrate: Callable[..., Any], pause: float) -> Callable[..., Any]:
