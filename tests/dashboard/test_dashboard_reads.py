@@ -104,6 +104,10 @@ def test_a_voxel_tells_pattern_values_errors_and_classes(client: httpx.Client, r
     assert by_name["strain_layered"]["error"] == (pytest.approx(error) if np.isfinite(error) else None)
     assert list(voxel["classes"]["probabilities"]) == CLASSES
     assert sum(voxel["classes"]["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    energy = stored["fluorescence/voxel_energy"]
+    spectra = np.fromfile(run.directory.fluorescence.volume, dtype="<f4").reshape(2, 21, 21, len(energy))
+    assert voxel["fluorescence"]["energy"] == energy.tolist()
+    np.testing.assert_array_equal(np.float32(voxel["fluorescence"]["spectrum"]), spectra[1, 9, 12])
     assert voxel["fit"] is None
 
 
