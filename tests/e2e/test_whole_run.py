@@ -25,6 +25,7 @@ from helpers.chain import (
 from helpers.ports import free_port
 from tiled.client import from_uri
 
+from stream.analyse.classify.manifest import CLASSES
 from stream.core.files import read_json
 from stream.core.rundir import RunDirectory
 
@@ -68,6 +69,7 @@ def read_tree(container: Any) -> dict[str, Any]:
 def test_tiled_shows_the_scan_while_it_runs(
     site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command], tiled: Callable[[], Any]
 ) -> None:
+    site.write(classification={"model": "mlp"}, detector={"idle_timeout": 60.0})  # it waits for a person's labels
     with Sender(site.endpoint, rate=40) as sender:
         command = site.run(once=False)
         commands.append(command)
@@ -82,6 +84,10 @@ def test_tiled_shows_the_scan_while_it_runs(
             before = seen[-1]
             seen.append(until(lambda b=before: (now := revision_of(scan)) > b and now, "a later revision"))
             read_tree(scan)
+            if len(seen) == 2:
+                name_clusters(site)  # frames are missing still: the scan goes on
+                until(lambda: model_of(site).get("labels_state") == "in use", "the user's classifier")
+                assert model_of(site)["name"] == "own"
         assert seen == sorted(seen)
         assert seen[-1][0] > seen[0][0]
         assert seen[-1][1] > seen[0][1]
@@ -110,9 +116,30 @@ def test_tiled_shows_the_scan_while_it_runs(
     assert metadata["config"]["scan"]["name"] == "tiny"
     assert metadata["center_from"] in {"data", "grid"}
     assert metadata["iterations"] == 20
+    manifest = read_json(RunDirectory(site.folder / "run").models / "manifest.json")
+    assert (metadata["model"]["name"], metadata["model"]["sha256"]) == ("own", manifest["models"][0]["sha256"])
+    assert set(np.unique(stored["maps/class_index"])) <= {-1, *map(CLASSES.index, ("empty", "particle"))}
     assert command.interrupt() < 5
     assert command.process.returncode == 0
     np.testing.assert_array_equal(stored["maps/global"], plain_run.arrays["maps/global"])
+
+
+def name_clusters(site: Site) -> None:
+    """Call the clusters of about half of the voxels empty, the others particle, on the page."""
+    page = f"http://127.0.0.1:{site.page}/api/v1/scans/tiny"
+    index = np.array(httpx.get(f"{page}/maps/cluster_index", trust_env=False).raise_for_status().json()["data"])
+    counts = np.bincount(index[index >= 0])
+    below = counts.cumsum() - counts / 2 < counts.sum() / 2
+    labels = [{"cluster": k, "label": "empty" if below[k] else "particle"} for k in np.flatnonzero(counts).tolist()]
+    key = {"Authorization": f"Bearer {(site.folder / 'run' / 'key').read_text()}"}
+    answer = httpx.post(f"{page}/labels", json={"labels": labels}, headers=key, trust_env=False)
+    assert answer.status_code == 202, answer.text
+
+
+def model_of(site: Site) -> dict[str, Any]:
+    """What the page tells of the model."""
+    answer = httpx.get(f"http://127.0.0.1:{site.page}/api/v1/status", trust_env=False)
+    return dict(answer.raise_for_status().json()["model"])
 
 
 @pytest.fixture
