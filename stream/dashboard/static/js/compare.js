@@ -29,7 +29,8 @@ export function interpolated(x, values, at) {
   return at.map((q) => {
     while (i + 2 < x.length && x[i + 1] < q) i += 1;
     const t = (q - x[i]) / (x[i + 1] - x[i]);
-    return t < 0 || t > 1 ? null : values[i] + t * (values[i + 1] - values[i]);
+    const [before, after] = [values[i], values[i + 1]];
+    return t < 0 || t > 1 || before === null || after === null ? null : before + t * (after - before);
   });
 }
 

@@ -54,6 +54,8 @@ export function startParticles(store) {
     const { particles, particle_correlation: correlation } = found;
     byId("particles").hidden = !particles.length;
     if (!particles.length) return;
+    const strained = particles.some(({ strain }) => strain !== null);
+    byId("particles-plot").hidden = byId("particles-key").hidden = !strained;
     const largest = Math.max(...particles.map(({ strain }) => strain ?? 0));
     const power = exponentOf(largest);
     if (!plot || drawn !== `${store.state.theme} ${power}`) {

@@ -24,7 +24,7 @@ export function startProfile(store) {
 
   const redraw = crisp(canvas, (context, width, height) => {
     const { profile } = store.state;
-    if (!profile) return;
+    if (!profile || !picture) return;
     const box = inner(width, height);
     const { low, high, far } = ends(profile);
     const [name, unit] = RADIAL[profile.unit];
@@ -78,9 +78,11 @@ export function startProfile(store) {
   store.on(["profile", "log", "theme"], (state) => {
     if (!state.profile) return;
     const { points } = state.profile;
-    picture = heatmap(shown(state), state.log);
+    const there = state.profile.patterns.some(Boolean);
+    picture = there ? heatmap(shown(state), state.log) : null;
     canvas.dataset.points = points.length;
-    byId("profile-note").textContent = `${points.length} voxels, ${number(points.at(-1).distance_um, 3)} µm`;
+    const length = `${points.length} voxels, ${number(points.at(-1).distance_um, 3)} µm`;
+    byId("profile-note").textContent = there ? length : `${length}: their patterns are not there yet`;
     canvas.setAttribute("aria-label", `Patterns of ${points.length} voxels along the line`);
     redraw();
   });
