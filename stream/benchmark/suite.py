@@ -15,6 +15,7 @@ from stream.benchmark.integrate import Bench
 from stream.benchmark.rounds import Row
 from stream.benchmark.sirt import Size, sirt_rows
 from stream.benchmark.threads import Threads
+from stream.benchmark.volumes import Volume, final_row, live_row
 from stream.core.config import IntegrationConfig, Method
 from stream.core.errors import UsageError
 
@@ -34,6 +35,8 @@ class Effort:
     load: Load
     recording: Sequence[str]
     sirt: Size
+    volumes: Sequence[Volume]
+    iterations: int
 
     @classmethod
     def of(cls, *, quick: bool) -> Effort:
@@ -42,11 +45,11 @@ class Effort:
         if quick:
             return cls(
                 rounds=3, floor=0.02, kinds=(kind,), streamed=kind, load=Load(320, 80), recording=("plain",),
-                sirt=Size(64, 45),
+                sirt=Size(64, 45), volumes=(Volume(32, 30, 100),), iterations=10,
             )  # fmt: skip
         return cls(
             rounds=5, floor=0.1, kinds=KINDS, streamed=kind, load=Load(1200, 400), recording=tuple(RECORDING),
-            sirt=Size(200, 180),
+            sirt=Size(200, 180), volumes=(Volume(200, 180, 1000), Volume(560, 180, 1000)), iterations=100,
         )  # fmt: skip
 
 
@@ -56,6 +59,8 @@ class Case:
 
     name: str
     measure: Callable[[], Sequence[Row]]
+    asked: bool = False
+    """Whether it is only measured when asked for, as it takes long."""
 
     @property
     def parts(self) -> set[str]:
@@ -64,7 +69,7 @@ class Case:
 
 
 def select(effort: Effort, threads: Threads, only: Sequence[str]) -> list[Case]:
-    """The cases that have all parts of any of these names ("integrate-4M", say); all of them without names.
+    """The cases that have all parts of any of these names ("integrate-4M", say); all short ones without names.
 
     Raises
     ------
@@ -76,7 +81,9 @@ def select(effort: Effort, threads: Threads, only: Sequence[str]) -> list[Case]:
         if not any(set(name.split("-")) <= case.parts for case in every):
             known = sorted({part for case in every for part in case.parts})
             raise UsageError(f"--only is {name!r}: no figure has it; names are made of {', '.join(known)}")
-    return [case for case in every if not only or any(set(name.split("-")) <= case.parts for name in only)]
+    if not only:
+        return [case for case in every if not case.asked]
+    return [case for case in every if any(set(name.split("-")) <= case.parts for name in only)]
 
 
 def cases(effort: Effort, threads: Threads) -> Iterator[Case]:
@@ -99,6 +106,12 @@ def cases(effort: Effort, threads: Threads) -> Iterator[Case]:
     yield Case("classify", partial(classify_rows, "classify", effort.sirt.count, effort.rounds, effort.floor))
     name = f"sirt-{effort.sirt.count}x{effort.sirt.count}"
     yield Case(name, partial(_sirt, name, threads, effort))
+    for volume in effort.volumes:
+        for channels, label in (("full", "every"), ("basis:48", "basis")):
+            name = f"final-{volume}-{label}"
+            yield Case(name, partial(_final, name, volume, channels, effort.iterations), asked=True)
+        name = f"live-{volume}"
+        yield Case(name, partial(_live, name, volume), asked=True)
 
 
 def _decode(name: str, kind: Kind, threads: Threads, effort: Effort) -> list[Row]:
@@ -130,3 +143,11 @@ def _fit(name: str, effort: Effort) -> list[Row]:
 
 def _slice(name: str, threads: Threads, effort: Effort) -> list[Row]:
     return [slice_row(name, effort.sirt.count, threads.count)]
+
+
+def _final(name: str, volume: Volume, channels: str, iterations: int) -> list[Row]:
+    return [final_row(name, volume, channels, iterations)]
+
+
+def _live(name: str, volume: Volume) -> list[Row]:
+    return [live_row(name, volume)]

@@ -87,7 +87,10 @@ def test_every_figure_of_the_full_run() -> None:
     threads = Threads.start(1)
     names = [case.name for case in select(Effort.of(quick=False), threads, ())]
     some = [case.name for case in select(Effort.of(quick=False), threads, ("reduce-bbox-4M", "ingest-recorded"))]
+    asked = [case.name for case in select(Effort.of(quick=False), threads, ("final", "live-560x180x1000"))]
     threads.close()
     others = 6  # ingest with and without recording, SIRT, fits of a voxel and of a slice, classes
     assert len(names) == len(set(names)) == 8 + 2 * 3 * 8 + others
     assert len(some) == 4 + 1
+    assert len(asked) == 4 + 1
+    assert not set(asked) & set(names)  # they take half an hour
