@@ -21,7 +21,7 @@ from stream.report.run import ReportRun
 SIZE, GAP, TITLE, SCALE = 2.6, 0.2, 0.2, 1.3  # inches: a map with the room about it, that room, above it, the scale
 SHOWN = ("class_index", "phase", "strain", "size", "cell_volume", "xrf", "density")
 """Maps that are shown, and what the names of those of each phase or element begin with."""
-UNITS = {"Angstrom": "Å", "Angstrom3": "Å³", "1": "", "degree": "°"}
+UNITS = {"Angstrom": "Å", "1/um": "1/µm", "Angstrom3": "Å³", "1": "", "degree": "°"}
 STEPS = (1, 2, 5)
 
 
