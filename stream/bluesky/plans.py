@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -29,6 +30,7 @@ def xrdct_scan(
     slices: Steps | None = None,
     order: Sequence[str] = AXES,
     snake: bool = False,
+    processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
     name: str = "xrdct",
@@ -46,12 +48,14 @@ def xrdct_scan(
         As in the config's `scan` section; angles may carry ``sequence`` (linear, interlaced:N, golden).
     order
         Slowest axis first.
+    processor
+        A `Processor`: the detector is armed once its run of this plan takes frames.
     frame, monitor
         Data keys of the detector's frame number and of the incident intensity.
     """
     section = scan_of(angles, positions, slices, order, snake)
     motors = motors_of(angle, position, height)
-    return (yield from _run(detectors, motors, section, frame, monitor, name, md, _every_point))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
 
 
 def xrd_raster(
@@ -61,6 +65,7 @@ def xrd_raster(
     positions: Steps,
     slices: Steps,
     snake: bool = False,
+    processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
     name: str = "raster",
@@ -69,12 +74,12 @@ def xrd_raster(
     """A map without reconstruction, lines along `position`; returns the run's uid. Arguments as of `xrdct_scan`."""
     section = {**scan_of({"values": [0.0]}, positions, slices, AXES, snake), "mode": "raster"}
     motors: dict[AxisName, NamedMovable[Any]] = {"slice": height, "position": position}
-    return (yield from _run(detectors, motors, section, frame, monitor, name, md, _every_point))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
 
 
 def xrdct_until(
     detectors: Sequence[Readable[Any]],
-    processor: Readable[Any],
+    processor: Any,
     angle: NamedMovable[Any],
     position: NamedMovable[Any],
     angles: Mapping[str, Any],
@@ -95,7 +100,7 @@ def xrdct_until(
     Parameters
     ----------
     processor
-        A `Processor`, asked after each projection.
+        A `Processor`, waited for before the first frame and asked after each projection.
     criterion, below, times
         ``classes``: the share of voxels that changed their class since the projection before is below `below` for
         `times` projections in a row. ``strain``: the median error of the strain is. ``time``: only `seconds` counts.
@@ -121,7 +126,7 @@ def xrdct_until(
         return late or (good >= times and done >= least * grid.size)
 
     motors = motors_of(angle, position, None)
-    return (yield from _run(detectors, motors, section, frame, monitor, name, md, enough))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, enough))
 
 
 def align_axis(
@@ -130,6 +135,7 @@ def align_axis(
     position: NamedMovable[Any],
     positions: Steps,
     count: int = 7,
+    processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
     name: str = "align",
@@ -140,8 +146,9 @@ def align_axis(
     Returns the run's uid; the axis is ``center_um`` in its metadata, with ``center_from: data``.
     """
     angles = {"start": 0.0, "step": 180.0 / (count - 1), "count": count}  # both ends: mirror images of each other
-    return (yield from xrdct_scan(detectors, angle, position, angles, positions, frame=frame, monitor=monitor,
-                                  name=name, md=md))  # fmt: skip
+    section = scan_of(angles, positions, None, AXES, False)
+    motors = motors_of(angle, position, None)
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
 
 
 def scan_of(
@@ -175,6 +182,7 @@ def _run(
     detectors: Sequence[Readable[Any]],
     motors: Mapping[AxisName, NamedMovable[Any]],
     section: Mapping[str, Any],
+    processor: NamedMovable[Any] | None,
     frame: str | None,
     monitor: str | None,
     name: str,
@@ -184,7 +192,8 @@ def _run(
     """Every point of the grid in its order, a checkpoint before each, until it is enough."""
     grid = grid_of(section)
     names = {axis: motor.name for axis, motor in motors.items()}
-    own = {"scan": dict(section), "axes": names, "frame": frame, "monitor": monitor, "name": name}
+    plan = uuid.uuid4().hex
+    own = {"plan": plan, "scan": dict(section), "axes": names, "frame": frame, "monitor": monitor, "name": name}
     start = {"plan_name": name, "motors": list(names.values()), **(md or {}),
              "xrdct": {key: value for key, value in own.items() if value is not None}}  # fmt: skip
     coordinates = dict(zip(AXES, (grid.slices, grid.angles, grid.positions), strict=True))
@@ -200,5 +209,9 @@ def _run(
                 return
 
     # the start document first: staging arms the detector, whose frames need a processor that knows the scan
-    staged = bpp.stage_wrapper(points(), [*detectors, *motors.values()])
-    return str((yield from bpp.run_wrapper(staged, md=start)))
+    def armed() -> MsgGenerator[None]:
+        if processor is not None:
+            yield from bps.abs_set(processor, plan, wait=True)
+        yield from bpp.stage_wrapper(points(), [*detectors, *motors.values()])
+
+    return str((yield from bpp.run_wrapper(armed(), md=start)))

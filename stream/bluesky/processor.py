@@ -25,6 +25,7 @@ from ophyd_async.core import (
 
 TIMEOUT = 10.0
 POLL = 0.25
+NEXT_RUN = 600.0  # seconds that the final maps of the run before may take
 READY = frozenset({"waiting", "acquiring"})
 DONE = frozenset({"complete", "incomplete", "aborted", "failed"})
 QUALITY: dict[str, str] = {
@@ -97,6 +98,11 @@ class Processor(StandardReadable):
     async def prepare(self, value: Any = None) -> None:
         """As `stage`; a detector may start behind it."""
         await self._until(READY, DEFAULT_TIMEOUT)
+
+    @AsyncStatus.wrap
+    async def set(self, plan: str) -> None:
+        """Wait until the run of this plan, by its ``xrdct.plan``, takes frames: the one before may still be there."""
+        await self._until(READY, NEXT_RUN, plan)
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
@@ -182,11 +188,13 @@ class Processor(StandardReadable):
         found = await self.page.map(scan, "coverage", self.at)
         return [] if found is None else [int(n) for n in found.shape]
 
-    async def _until(self, states: frozenset[str], timeout: float | None) -> None:
+    async def _until(self, states: frozenset[str], timeout: float | None, plan: str | None = None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             try:
-                if (await self.page.status())["status"] in states:
+                status = await self.page.status()
+                told = (status.get("bluesky") or {}).get("xrdct") or {}
+                if status["status"] in states and plan in {None, told.get("plan")}:
                     return
             except httpx.HTTPError:
                 pass  # it starts, or it starts again

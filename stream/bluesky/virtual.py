@@ -75,5 +75,5 @@ class VirtualDetector(StandardReadable):
 
     def close(self) -> None:
         """Let go of the socket."""
-        self._socket.close()
+        self._socket.close(linger=0)
         self._context.term()

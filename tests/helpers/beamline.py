@@ -16,6 +16,7 @@ from ophyd_async.sim import SimMotor
 
 from stream.bluesky import Forwarder
 from stream.bluesky.plans import xrdct_scan
+from stream.bluesky.processor import Processor
 from stream.bluesky.virtual import VirtualDetector
 from stream.core.config import load_config
 from stream.core.scan import ScanGrid
@@ -41,7 +42,13 @@ class Beamline:
     virtual: VirtualScan
 
     def scan(self, **changes: Any) -> Any:
-        keys = {"frame": "detector-frame", "monitor": "detector-i0", "md": {"sample": {"name": "LNMO"}, "proposal": 7}}
+        processor = Processor(f"http://127.0.0.1:{self.site.page}")
+        keys = {
+            "processor": processor,
+            "frame": "detector-frame",
+            "monitor": "detector-i0",
+            "md": {"sample": {"name": "LNMO"}, "proposal": 7},
+        }
         arguments = {"angles": ANGLES, "positions": POSITIONS, **keys, **changes}
         return xrdct_scan([self.detector], self.angle, self.position, **arguments)
 
@@ -82,9 +89,11 @@ def make_beamline(folder: Path) -> Iterator[Beamline]:
     detector = VirtualDetector(virtual, encoder, site.endpoint, {"angle": angle, "position": position})
     forwarder = Forwarder(site.config["bluesky"]["endpoint"])
     engine.subscribe(forwarder)
-    yield Beamline(engine, site, angle, position, detector, virtual)
-    forwarder.close()
-    detector.close()
+    try:
+        yield Beamline(engine, site, angle, position, detector, virtual)
+    finally:
+        forwarder.close(0.0)
+        detector.close()
 
 
 def drive(engine: RunEngine, plan: Any) -> None:
