@@ -26,6 +26,7 @@ from stream.simulate.phantom import make_phantom
 from stream.simulate.presets import PRESETS
 from stream.simulate.training.samples import Sample, densities
 from stream.simulate.training.slices import Beam, ray_patterns
+from stream.simulate.training.strangers import STRANGERS, lines
 
 Floats = npt.NDArray[np.float32]
 AXIS = RadialAxis("2th_deg", 0.8, 21.5, 600, 0.6738)
@@ -176,6 +177,30 @@ def test_silicon_is_unknown(classifier: AnyClassifier, unseen: tuple[Floats, npt
     mixed = patterns.copy()
     mixed[chosen] = (0.3 * patterns[chosen] + brightness * silicon).astype(np.float32)
     assert (classifier.predict(mixed, AXIS).index[chosen] == -1).mean() >= 0.9
+
+
+@pytest.mark.parametrize("name", [*STRANGERS, "the same everywhere"])
+def test_what_no_class_holds_is_unknown(
+    classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]], name: str
+) -> None:
+    """A window, ice, another crystal as bright as a particle in 4 % of the slice; or what a detector did to them."""
+    patterns, truth = unseen
+    chosen = (truth >= 0) & (np.add.outer(np.arange(40) // 3, np.arange(40) // 3) % 20 == 0)
+    spoilt = patterns.copy()
+    if name == "the same everywhere":
+        spoilt[chosen] = patterns[truth == 3].mean()
+    else:
+        places, areas = lines(name)
+        q = from_two_theta(AXIS.two_theta, "q_A^-1", AXIS.wavelength)
+        stranger = areas @ np.exp(-(((q - places[:, None]) / 0.012) ** 2) / 2)
+        stranger *= patterns[truth == 3].mean() / stranger.mean()
+        spoilt[chosen] = (0.4 * patterns[chosen] + 0.6 * stranger).astype(np.float32)
+    assert (classifier.predict(spoilt, AXIS).index[chosen] == -1).mean() >= 0.9
+
+
+def test_what_a_class_holds_is_known(classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:
+    patterns, truth = unseen
+    assert (classifier.predict(patterns, AXIS).index[truth >= 0] == -1).mean() <= 0.02
 
 
 def test_the_golden_rows_come_out() -> None:

@@ -38,7 +38,7 @@ class Entry(BaseModel):
     q_low: float = Field(gt=0, description="Å⁻¹")
     q_high: float = Field(gt=0, description="Å⁻¹")
     q_bins: int = Field(gt=0)
-    threshold: float = Field(ge=0, le=1, description="a voxel whose best class is less probable is unknown")
+    threshold: float = Field(ge=0, le=1, description="a voxel that is as probably unfamiliar is unknown")
     min_known: float = Field(ge=0, le=1, description="share of the q grid below which every voxel is unknown")
     accuracy: float = Field(ge=0, le=1, description="of voxels of complete scans of phantoms never seen: see the card")
     golden_output: tuple[tuple[float, ...], ...] = Field(description="(y · x, classes + 1) of the golden input")

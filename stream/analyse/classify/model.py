@@ -69,8 +69,8 @@ class Judge(ABC):
 
         Returns
         -------
-        Unknown are patterns with a non-finite value, those whose best class is less probable than a model's
-        threshold, and all of them where too little of the q grid was measured or the scale is not above zero.
+        Unknown are patterns with a non-finite value, those that are as probably unfamiliar as a model's threshold,
+        and all of them where too little of the q grid was measured or the scale is not above zero.
         """
         values = self.values(patterns, axis)
         return self.judge(values, self.scale(values) if scale is None else scale)
@@ -118,10 +118,9 @@ class Classifier(Judge):
         if scale.level > 0 and np.isfinite(scale.brightest).mean() >= self._entry.min_known:
             inputs = features(values, scale, self._grid)
             known = inputs[..., -1] > 0
-            probability[known] = self.run(inputs)[known][:, :-1]
-            best = probability[known].argmax(axis=1)
-            sure = probability[known].max(axis=1) >= self._entry.threshold
-            index[known] = np.where(sure, best, UNKNOWN)
+            found = self.run(inputs)[known]
+            probability[known] = found[:, :-1]
+            index[known] = np.where(found[:, -1] < self._entry.threshold, found[:, :-1].argmax(axis=1), UNKNOWN)
         return Prediction(index, probability)
 
     def run(self, inputs: Floats) -> Floats:

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
-from stream.analyse.classify.learn.score import COARSE, Judged
+from stream.analyse.classify.learn.score import COARSE, REJECTED, Judged
 from stream.analyse.classify.manifest import Entry
 from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 
 KINDS = {
-    "cnn": "Convolutional network, ReLU: amounts and principal components, two layers of 3 × 3 neighbours",
+    "cnn": "Convolutional network, ReLU: 64 units over all of each voxel's pattern, two layers of 3 × 3 neighbours",
     "mlp": "Multilayer perceptron, 64 and 32 units, ReLU: all of the voxel's own pattern, no neighbours",
     "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
     "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
@@ -39,8 +39,8 @@ line, air scatter (subtracted or not), fluorescence, up to 26 % absorption, a ro
 shifted by 3 % and scaled by 25 % (standard deviations). Each was reconstructed by the product's own SIRT twice:
 complete, and from 35-100 % of its angles with up to 10 % of the rays lost. A voxel's label is its content by volume.
 
-{learnt} of {phantoms} phantoms to learn from, {folds} folds of them to calibrate and to set the threshold, {unseen} to
-test: no phantom is in two parts.{own} Every slice is shown once as it is, once with foreign spots.
+{learnt} of {phantoms} phantoms to learn from, {folds} folds of them to calibrate, {unseen} to test: no phantom is in
+two parts.{own} Every slice is shown once as it is, once with foreign spots.
 
 ## Cross-validation, by phantom
 
@@ -55,8 +55,16 @@ Scans of at least {coarse} voxels a side: {fine_right:.1%}; coarser ones: {coars
 
 {confusion}
 
-The worst class is `{worst_class}`. Called unknown: of invented patterns (random lines, humps, faults) {foreign:.1%}; of
-real materials that it was never shown, at half a voxel and more: {strangers}.
+The worst class is `{worst_class}`.
+
+## What it does not know
+
+A voxel is unknown where its pattern is unfamiliar with a probability of {threshold} or more: chosen on {held} more
+phantoms, so that nine of ten of their complete scans lose at most {rejected:.1%} of their voxels. Called unknown in
+the test: of invented patterns (random lines, humps, faults) {foreign:.1%}; of real materials that it was never shown,
+at half a voxel and more, where a tenth of their intensity lies in the measured range:
+
+{strangers}
 
 ## Limits
 
@@ -65,8 +73,8 @@ real materials that it was never shown, at half a voxel and more: {strangers}.
 - `particle` and `particle_with_carbon` differ by a tenth of a voxel of carbon/binder, whose hump lies near
   0.37 Å⁻¹: where that was not measured the two cannot be told apart.
 - Never shown measured data.
-- Crystals with one or two lines within reach, on those of layered oxides (iron, steel and copper near 3.0-3.1 Å⁻¹), are
-  the ones most often taken for something familiar: see above.
+- What has no line in the measured range cannot be seen: iron, steel and copper begin at 3.0-3.1 Å⁻¹. What fills a tenth
+  of a slice shifts the scale that its voxels are judged against: steel, iron and aluminium in particles then pass.
 - A pattern is judged against its slice: a slice without any particle, or of one class alone, has no scale to judge by.
 """
 
@@ -109,7 +117,10 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, own: in
         confusion=confusion_table(entry.classes, complete.labels, complete.called(threshold)),
         worst_class=entry.classes[int(np.nanargmin(recalls))],
         foreign=share_right(tested[~tested.familiar], threshold),
-        strangers=", ".join(f"{name} {share:.0%}" for name, share in fitted.strangers.items()),
+        threshold=threshold,
+        held=len(recipe.held),
+        rejected=REJECTED,
+        strangers=strangers_table(fitted.strangers),
     )
     path.write_text(text, encoding="utf-8")
 
@@ -123,6 +134,13 @@ def recall(judged: Judged, threshold: float, label: int) -> float:
     """Share of a class that is called so; NaN without any of it."""
     of = judged.called(threshold)[judged.labels == label]
     return float((of == label).mean()) if of.size else float("nan")
+
+
+def strangers_table(shares: dict[str, float]) -> str:
+    """One row of materials, one of shares."""
+    rows = (shares, [f"{share:.1%}" for share in shares.values()])
+    head, told = ("| " + " | ".join(row) + " |" for row in rows)
+    return "\n".join([head, "|" + "---:|" * len(shares), told])
 
 
 def confusion_table(classes: tuple[str, ...], truth: npt.NDArray[np.int8], called: npt.NDArray[np.int8]) -> str:

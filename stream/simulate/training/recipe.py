@@ -8,18 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.analyse.classify.learn.example import Example, foreign_example
+from stream.analyse.classify.learn.example import Example, clean_example
 from stream.analyse.classify.learn.families import FAMILIES, calibrate
-from stream.analyse.classify.learn.foreign import UNFAMILIAR
 from stream.analyse.classify.learn.model import Model
 from stream.analyse.classify.learn.score import Judged, choose_threshold, judge, together
 from stream.core.errors import UsageError
 from stream.simulate.training.dataset import simulate
-from stream.simulate.training.strangers import STRANGERS, draw_stranger
+from stream.simulate.training.strangers import strange_examples
 
 FOLDS = 3
 VALIDATED = 0.2  # of the voxels are judged in the folds
-STRANGE = 5  # phantoms that strangers are put into
+STRANGE = 12  # phantoms that strangers are put into
 TESTED = 6  # every TESTED-th phantom is kept for the test
 
 
@@ -60,6 +59,11 @@ class Recipe:
         return [n for n in range(self.phantoms) if n % TESTED != TESTED - 1]
 
     @property
+    def held(self) -> range:
+        """Phantoms that tell nothing but the threshold: as many as test, beyond all others."""
+        return range(self.phantoms, self.phantoms + max(self.phantoms // TESTED, 1))
+
+    @property
     def tested(self) -> list[int]:
         """Phantoms to test with."""
         return [n for n in range(self.phantoms) if n % TESTED == TESTED - 1]
@@ -69,7 +73,7 @@ class Recipe:
 class Fitted:
     """A family's model of all learnt phantoms; what the folds said of phantoms they had not seen; the test.
 
-    strangers: share called unknown of each real material that was never shown.
+    strangers: share called unknown of each real material that was never shown, and of voxels measured by half.
     """
 
     family: str
@@ -86,11 +90,17 @@ def fit_families(
     """One family after another.
 
     Each is fitted in turn to two thirds of the learnt phantoms and judges the last third. On what all the folds say of
-    phantoms that they had not seen, probabilities are calibrated and the threshold is chosen; the model itself is then
-    fitted to all of them. Labelled slices of the user's `own` are learnt from each time.
+    phantoms that they had not seen, probabilities are calibrated; the model itself is then fitted to all of them, and
+    its threshold chosen on the held ones. Labelled slices of the user's `own` are learnt from each time.
     """
     learnt = [example for example in examples if example.phantom in set(recipe.learnt)]
     unseen = [example for example in examples if example.phantom in set(recipe.tested)]
+    held = [
+        clean_example(part, number)
+        for number in recipe.held
+        for part in simulate(number, recipe.seed, recipe.largest, kept)
+    ]
+    strange = strange_examples(recipe.tested[:STRANGE], recipe.seed, recipe.largest, kept)
     fold = {number: place % FOLDS for place, number in enumerate(recipe.learnt)}
     for family in recipe.families:
         fit = FAMILIES[family]
@@ -102,20 +112,15 @@ def fit_families(
             calibrate(model, left, recipe.seed)
             validated.append((model, left))
         judged = together([judge(model, left, VALIDATED) for model, left in validated])
-        threshold = choose_threshold(judged)
         model = fit([*learnt, *own], recipe.seed)
         weights, biases = zip(*((each.weights, each.bias) for each, _ in validated), strict=True)
         model.weights, model.bias = np.mean(weights, axis=0), np.mean(biases, axis=0)
-        strangers = {name: unknown_share(model, threshold, recipe, name, kept) for name in STRANGERS}
-        yield Fitted(family, model, threshold, judged, judge(model, unseen), strangers)
+        threshold = choose_threshold(judge(model, held))
+        unknown = {name: unknown_share(model, threshold, parts) for name, parts in strange.items()}
+        yield Fitted(family, model, threshold, judged, judge(model, unseen), unknown)
 
 
-def unknown_share(model: Model, threshold: float, recipe: Recipe, name: str, kept: Path | None) -> float:
-    """How much of a stranger in complete scans of tested phantoms is called unknown."""
-    parts = []
-    for number in recipe.tested[:STRANGE]:
-        rng = np.random.default_rng([recipe.seed, number, 99])
-        part = simulate(number, recipe.seed, recipe.largest, kept)[0]
-        parts.append(foreign_example(rng, part, number, lambda rng, q: draw_stranger(rng, q, name)))
-    judged = judge(model, parts)
-    return float((judged.called(threshold)[judged.labels == UNFAMILIAR] == -1).mean())
+def unknown_share(model: Model, threshold: float, parts: Sequence[Example]) -> float:
+    """How much of what is foreign in these slices is called unknown; NaN where none is."""
+    judged = judge(model, parts) if parts else None
+    return float((judged.called(threshold) == -1).mean()) if judged else float("nan")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache, partial
+from pathlib import Path
 
 import gemmi
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
+
+from stream.analyse.classify.learn.example import Example, foreign_example
+from stream.analyse.classify.learn.foreign import UNFAMILIAR
+from stream.analyse.classify.preprocess import Q_GRID
+from stream.simulate.training.dataset import simulate
 
 Cell = tuple[float, float, float, float, float, float]
 Site = tuple[str, float, float, float]
@@ -30,6 +38,7 @@ STRANGERS: dict[str, tuple[str, Cell, tuple[Site, ...]]] = {
 """Space group, cell (Å, degrees) and sites, from the literature; of ice Ih the oxygen alone."""
 D_MIN = 1.4  # Å: beyond the q grid
 B_FACTOR = 0.5  # Å²
+VISIBLE = 0.1
 
 
 @cache
@@ -51,11 +60,30 @@ def lines(name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     return 2 * np.pi / d, np.abs(amplitude) ** 2 * d**2
 
 
-def draw_stranger(
-    rng: np.random.Generator, q: npt.NDArray[np.float64], name: str | None = None
-) -> npt.NDArray[np.float64]:
+def strange_examples(
+    numbers: Sequence[int], seed: int, largest: int, kept: Path | None = None
+) -> dict[str, list[Example]]:
+    """Complete scans of these phantoms with spots of each stranger; only those are labelled.
+
+    A scan that has measured less than VISIBLE of a stranger's intensity is none of its examples: nobody could tell.
+    """
+    found: dict[str, list[Example]] = {name: [] for name in STRANGERS}
+    for number in numbers:
+        part = simulate(number, seed, largest, kept)[0]
+        measured = np.isfinite(part.values[part.labels >= 0]).any(axis=0)
+        for name, examples in found.items():
+            rng = np.random.default_rng([seed, number, 99])
+            if draw_stranger(np.random.default_rng(0), Q_GRID.centers, name)[measured].sum() < VISIBLE * Q_GRID.bins:
+                continue
+            example = foreign_example(rng, part, number, partial(draw_stranger, name=name))
+            examples.append(
+                replace(example, labels=np.where(example.labels == UNFAMILIAR, example.labels, np.int8(-1)))
+            )
+    return found
+
+
+def draw_stranger(rng: np.random.Generator, q: npt.NDArray[np.float64], name: str) -> npt.NDArray[np.float64]:
     """The pattern of a stranger, of mean 1 on the grid q, with some texture."""
-    name = str(rng.choice(list(STRANGERS))) if name is None else name
     places, areas = lines(name)
     width, step = rng.uniform(0.006, 0.02), q[1] - q[0]
     rings = np.round(places, 4)

@@ -12,8 +12,8 @@ from stream.analyse.classify.learn.example import Example
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
 from stream.analyse.classify.learn.model import Model
 
-REJECTED = 0.005  # share of familiar voxels, of complete scans, that the threshold may turn to unknown
-THRESHOLD_LIMIT = 0.5  # a class that is more probable than all others together is always told
+REJECTED = 0.005  # share of a familiar complete scan's voxels that may turn to unknown,
+SCANS = 0.9  # in this share of the scans: one odd scan shall not decide for all
 COARSE = 48  # voxels a side: scans with fewer are coarse
 
 
@@ -38,8 +38,8 @@ class Judged:
 
     def called(self, threshold: float) -> npt.NDArray[np.int8]:
         """The called class, -1 unknown."""
-        classes = self.probability[:, :UNFAMILIAR]
-        return np.where(classes.max(axis=1) >= threshold, classes.argmax(axis=1), -1).astype(np.int8)
+        known = self.probability[:, UNFAMILIAR] < threshold
+        return np.where(known, self.probability[:, :UNFAMILIAR].argmax(axis=1), -1).astype(np.int8)
 
     def right(self, threshold: float) -> npt.NDArray[np.bool_]:
         """Which are called what they are; something foreign is to be called unknown."""
@@ -71,6 +71,10 @@ def together(parts: Sequence[Judged]) -> Judged:
 
 
 def choose_threshold(judged: Judged) -> float:
-    """The probability of the best class that REJECTED of the familiar voxels of complete scans do not reach."""
-    familiar = judged.probability[judged.familiar & judged.complete, :UNFAMILIAR]
-    return round(min(float(np.quantile(familiar.max(axis=1), REJECTED)), THRESHOLD_LIMIT), 3)
+    """The probability of being unfamiliar that no more than REJECTED of the voxels reach in SCANS of the scans."""
+    familiar = judged[judged.familiar & judged.complete]
+    each = [
+        np.quantile(familiar.probability[familiar.phantom == number, UNFAMILIAR], 1 - REJECTED)
+        for number in np.unique(familiar.phantom)
+    ]
+    return round(float(np.quantile(each, SCANS)), 4)
