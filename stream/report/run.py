@@ -101,4 +101,10 @@ class ReportRun:
         if volume is None:
             return {}
         places = {name: self.of_class(name) for name in self.classes}
-        return {name: volume[where].mean(axis=0, dtype=np.float64) for name, where in places.items() if where.any()}
+        return {name: _mean(volume, where) for name, where in places.items() if where.any()}
+
+
+def _mean(volume: npt.NDArray[np.float32], where: npt.NDArray[np.bool_]) -> Floats:
+    """The mean pattern (bins,) of the voxels `where`, row by row: the volume may be larger than the memory."""
+    rows = (volume[s, y][where[s, y]].sum(axis=0, dtype=np.float64) for s, y in np.argwhere(where.any(axis=2)))
+    return np.asarray(sum(rows) / where.sum())
