@@ -72,7 +72,7 @@ def test_a_dataset_depends_on_seed_and_number_alone(examples: list[Example], kep
 
 
 def test_no_phantom_is_in_two_parts() -> None:
-    assert sorted(RECIPE.learnt + RECIPE.tested) == list(range(RECIPE.phantoms))
+    assert sorted([*RECIPE.learnt, *RECIPE.tested, *RECIPE.held]) == list(range(RECIPE.phantoms + len(RECIPE.held)))
 
 
 def test_gradients_are_those_of_the_loss(examples: list[Example]) -> None:
