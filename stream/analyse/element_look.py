@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from stream.ingest.spectra import CHANNELS
 MARGIN = 0.6  # keV around the outermost lines
 WIDE = 0.03  # keV of the channels of voxels' spectra: half the σ of a line
 ROUNDS = 3  # of image and self-absorption: a fourth one changes a phantom that keeps half of its lines by 0.03 %
+NEGLIGIBLE = 0.01  # of an element's photons: a map that lacks more of them is marked
 
 Floats = npt.NDArray[np.float32]
 Reals = npt.NDArray[np.float64]
@@ -108,6 +110,18 @@ def imaged(
         share = absorption.arriving(depths, maps, center)
     arrived, emitted = (np.nansum(values, axis=(0, 1, 2), dtype=np.float64) for values in (net, net / share))
     return maps, 1 - arrived / np.maximum(emitted, 1e-300)
+
+
+def absorbed(found: Found | None, names: Sequence[str], absorption: SelfAbsorption | None) -> dict[str, Any]:
+    """For the metadata: state of the correction, share of each element that the sample keeps, maps that lack it."""
+    source = absorption.source if found is not None and found.corrected and absorption is not None else None
+    kept = None if found is None or found.kept is None else found.kept.tolist()
+    biased = [name for k, name in enumerate(names) if kept is None or kept[k] > NEGLIGIBLE]
+    return {
+        "self_absorption": "uncorrected" if source is None else f"corrected from {source}",
+        "kept": kept and {name.removeprefix("xrf_"): share for name, share in zip(names, kept, strict=True)},
+        "biased": biased if source is None else [],
+    }
 
 
 def image_spectra(given: Spectra, imaging: Imaging, iterations: int, volume: Floats) -> None:

@@ -15,6 +15,7 @@ from stream.analyse.element_correlations import element_correlations
 from stream.analyse.element_look import (
     Found,
     Spectra,
+    absorbed,
     channels_of,
     grouped,
     groups_of,
@@ -37,7 +38,6 @@ from stream.ingest.ledger import FrameRow
 
 LIVE_ITERATIONS = 20
 GROWN = 1.5  # times the rays of the last look, before the next
-NEGLIGIBLE = 0.01  # of an element's photons: a map that lacks more of them is marked
 ANGSTROM_KEV = 12.398419843320026
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -184,7 +184,7 @@ class Elements:
     def told(self, arrays: Arrays, reader: VoxelReader) -> dict[str, Any]:
         """For the metadata: the fit of the sum, what the sample keeps, what the elements of these arrays go with."""
         known = self.found
-        told: dict[str, Any] = {"no_beam": self._no_beam(), **self._absorbed()}
+        told: dict[str, Any] = {"no_beam": self._no_beam(), **absorbed(known, self.names, self.absorption)}
         if known is not None:
             fit = known.fit
             told["energy"] = {"offset": fit.response.offset, "step": fit.response.step}
@@ -200,19 +200,6 @@ class Elements:
     def names(self) -> list[str]:
         """Of the maps."""
         return [f"xrf_{lines.element}" for lines in self.lines]
-
-    def _absorbed(self) -> dict[str, Any]:
-        """State of the correction, share of each element's photons that the sample keeps, maps that lack them."""
-        found = self.found
-        corrected = found is not None and found.corrected
-        kept = None if found is None or found.kept is None else found.kept.tolist()
-        biased = [name for k, name in enumerate(self.names) if kept is None or kept[k] > NEGLIGIBLE]
-        source = self.absorption.source if corrected and self.absorption is not None else None
-        return {
-            "self_absorption": "uncorrected" if source is None else f"corrected from {source}",
-            "kept": kept and dict(zip((lines.element for lines in self.lines), kept, strict=True)),
-            "biased": [] if corrected else biased,
-        }
 
     def units(self) -> dict[str, str]:
         """Units of the maps."""
