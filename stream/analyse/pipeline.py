@@ -110,14 +110,14 @@ class Pipeline:
         return int(self.store.measured.sum())
 
     @property
-    def spectra(self) -> int:
-        """Spectra taken from theirs."""
-        return 0 if self.elements is None else int(self.elements.measured.sum())
-
-    @property
     def learning(self) -> bool:
         """Whether a classifier is being learnt from labels."""
         return self.reader.naming is not None and self.reader.naming.teaching.busy
+
+    @property
+    def spectra(self) -> int:
+        """Spectra taken from theirs."""
+        return 0 if self.elements is None else int(self.elements.measured.sum())
 
     def take(self, journal: Journal, rows: Sequence[FrameRow]) -> None:
         """Take journalled frames."""
@@ -165,6 +165,7 @@ class Pipeline:
 
         record is the ledger's, of the commit that brought the last frame taken or a later one.
         """
+        self.store.keep_only(row.slot for row in record.rows)
         self.sinograms.settle()
         self.imaging.settle()
         self.reader.settle()
