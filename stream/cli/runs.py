@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,7 +36,10 @@ def runs(
     if older_than is not None or down_to is not None:
         found = removable(found, time.time(), older_than, None if down_to is None else down_to * GB)
     size = sum(run.size for run in found) / GB
-    Console().print(_table(found, f"{len(found)} runs in {folder}, {size:.3g} GB"))
+    Console().print(_table(found, f"{len(found)} in {folder}, {size:.3g} GB"))
+    for run in found:
+        if run.problem:
+            typer.echo(f"{run.path.name}: {run.problem}")
     if not prune or not found:
         return
     if not yes:
@@ -46,12 +50,13 @@ def runs(
 
 
 def _table(found: list[Run], title: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in ("run", "sample", "status", "frames", "started", "MB"):
-        table.add_column(name, no_wrap=name not in {"sample", "status"}, overflow="fold")
+    table = Table("run", "sample", "status", "frames", "started", "MB", title=title, title_justify="left", box=SIMPLE)
     for run in found:
-        status = str(run.status) if run.status is not None else f"not readable: {run.problem}"
+        status = "not readable" if run.status is None else str(run.status)
         started = "–" if run.started is None else f"{datetime.fromtimestamp(run.started):%Y-%m-%d %H:%M}"
-        cells = (run.path.name, run.sample, status, f"{run.integrated} of {run.expected}", started)
-        table.add_row(*map(Text, cells), f"{run.size / 1e6:.1f}")
+        sample = Text(run.sample, no_wrap=True, overflow="ellipsis")
+        frames, size = f"{run.integrated} of {run.expected}", f"{run.size / 1e6:.1f}"
+        table.add_row(Text(run.path.name), sample, status, frames, started, size)
+    for column in table.columns:
+        column.no_wrap = column.header != "sample"  # which alone gives way where the terminal is narrow
     return table

@@ -62,7 +62,7 @@ def test_runs_are_listed_with_what_they_hold(make: Make, tmp_path: Path) -> None
     assert found["torn"].status is None
     assert "config.yaml" in found["torn"].problem
     shown = runs(tmp_path).stdout
-    for words in ("3 runs in", "old", "NCM622", "complete", "20 of 20", "10 of 20", "2027-01-15"):
+    for words in ("3 in", "old", "NCM622", "complete", "20 of 20", "10 of 20", "2027-01-15", "not readable", "torn: "):
         assert words in shown
 
 
@@ -89,7 +89,7 @@ def test_the_oldest_go_until_the_rest_fits(make: Make, tmp_path: Path) -> None:
     limit = (sizes[second] + sizes[third]) / 1e9
     assert f"removed {first}" in runs(tmp_path, "--down-to", str(limit), "--prune", "--yes").stdout
     assert (first.exists(), second.exists(), third.exists()) == (False, True, True)
-    assert "0 runs" in runs(tmp_path, "--down-to", str(limit), "--prune", "--yes").stdout
+    assert "0 in" in runs(tmp_path, "--down-to", str(limit), "--prune", "--yes").stdout
 
 
 def test_a_run_in_use_stays(make: Make, tmp_path: Path) -> None:
