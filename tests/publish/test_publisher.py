@@ -370,12 +370,13 @@ def test_live_is_read_whole_while_it_is_written(run: Run, reads: int) -> None:
     writer.start()
     try:
         kept: set[int] = set()
+        live = run.scan["live"]
         for _ in range(reads):
-            before = run.scan["live"]
-            planes = before.read()[0]
-            after = run.scan["live"].metadata
+            before = live.refresh().metadata
+            planes = live.read()[0]
+            after = live.refresh().metadata
             number, names = after["revision"], after["maps"]
-            if before.metadata["revision"] == number == after["coming"]:
+            if before["revision"] == number == after["coming"]:
                 kept.add(number)
             else:  # of one revision all the same, though of which is not said
                 number = next(n for n in sent if np.array_equal(planes[0], of(sent[n], names[0]), equal_nan=True))
