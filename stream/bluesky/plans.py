@@ -33,7 +33,6 @@ def xrdct_scan(
     processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
-    name: str = "xrdct",
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A tomography, step by step; returns the run's uid.
@@ -55,7 +54,7 @@ def xrdct_scan(
     """
     section = scan_of(angles, positions, slices, order, snake)
     motors = motors_of(angle, position, height)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
 
 
 def xrd_raster(
@@ -68,13 +67,12 @@ def xrd_raster(
     processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
-    name: str = "raster",
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A map without reconstruction, lines along `position`; returns the run's uid. Arguments as of `xrdct_scan`."""
     section = {**scan_of({"values": [0.0]}, positions, slices, AXES, snake), "mode": "raster"}
     motors: dict[AxisName, NamedMovable[Any]] = {"slice": height, "position": position}
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
 
 
 def xrdct_until(
@@ -92,7 +90,6 @@ def xrdct_until(
     snake: bool = False,
     frame: str | None = None,
     monitor: str | None = None,
-    name: str = "xrdct",
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A tomography that ends when its maps are good enough; returns the run's uid.
@@ -126,7 +123,7 @@ def xrdct_until(
         return late or (good >= times and done >= least * grid.size)
 
     motors = motors_of(angle, position, None)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, enough))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, enough))
 
 
 def align_axis(
@@ -138,7 +135,6 @@ def align_axis(
     processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
     monitor: str | None = None,
-    name: str = "align",
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A coarse tomography of `count` projections over a half turn, whose run finds the rotation axis.
@@ -148,7 +144,7 @@ def align_axis(
     angles = {"start": 0.0, "step": 180.0 / (count - 1), "count": count}  # both ends: mirror images of each other
     section = scan_of(angles, positions, None, AXES, False)
     motors = motors_of(angle, position, None)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, name, md, _every_point))
+    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
 
 
 def scan_of(
@@ -185,7 +181,6 @@ def _run(
     processor: NamedMovable[Any] | None,
     frame: str | None,
     monitor: str | None,
-    name: str,
     md: Mapping[str, Any] | None,
     enough: Callable[[int], MsgGenerator[bool]],
 ) -> MsgGenerator[str]:
@@ -193,8 +188,8 @@ def _run(
     grid = grid_of(section)
     names = {axis: motor.name for axis, motor in motors.items()}
     plan = uuid.uuid4().hex
-    own = {"plan": plan, "scan": dict(section), "axes": names, "frame": frame, "monitor": monitor, "name": name}
-    start = {"plan_name": name, "motors": list(names.values()), **(md or {}),
+    own = {"plan": plan, "scan": dict(section), "axes": names, "frame": frame, "monitor": monitor}
+    start = {"motors": list(names.values()), **(md or {}),
              "xrdct": {key: value for key, value in own.items() if value is not None}}  # fmt: skip
     coordinates = dict(zip(AXES, (grid.slices, grid.angles, grid.positions), strict=True))
 

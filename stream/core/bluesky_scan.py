@@ -8,7 +8,6 @@ the incident intensity). Of any other plan the usual keys are read: ``motors`` (
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -69,12 +68,6 @@ def sample_of(start: Mapping[str, Any]) -> str:
     sample = start.get("sample_name", start.get("sample"))
     name = sample.get("name", "") if isinstance(sample, Mapping) else sample
     return str(name) if name else ""
-
-
-def run_name(start: Mapping[str, Any], default: str) -> str:
-    """A name for the run: what the plan says under ``xrdct``, else `default`; unsuited characters become ``-``."""
-    told = own_words(start, "name")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", str(told)) if told else default
 
 
 def _grid(start: Mapping[str, Any], order: Sequence[AxisName]) -> dict[str, Any]:

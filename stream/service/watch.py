@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from stream.core.bluesky_scan import run_name, scan_section
+from stream.core.bluesky_scan import scan_section
 from stream.core.config import Config, load_config
 from stream.core.config.load import override, read_yaml
 from stream.core.documents import Document
@@ -59,7 +59,7 @@ def next_job(path: Path, runs: Path, receiver: Receiver | None, stop: threading.
     if receiver is not None and start is None:
         return None
     config = config_for(path, start)
-    output = first_free(runs, config.scan.name if start is None else run_name(start.content, config.scan.name))
+    output = first_free(runs, config.scan.name)
     scan = config.scan.model_copy(update={"name": output.name})
     return Job(config=config.model_copy(update={"scan": scan}), output=output, once=True)
 
