@@ -26,8 +26,10 @@ RANGES = 8  # of missing frames that are listed
 def validate(config: Annotated[Path, typer.Argument(help="The config (YAML).")]) -> None:
     """Check a config and every file it names."""
     from stream.service.check import check
+    from stream.service.watch import STAND_IN, awaits_plan
 
-    for line in check(load_config(config)):
+    planned = awaits_plan(config)
+    for line in check(load_config(config, scan=STAND_IN if planned else None), planned=planned):
         typer.echo(line)
 
 

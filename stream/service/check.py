@@ -19,8 +19,10 @@ from stream.service.keys import configured_key, users_key
 PATTERN_BYTES = 12  # sum, norm and variance of a bin
 
 
-def check(config: Config) -> Iterator[str]:
+def check(config: Config, *, planned: bool = False) -> Iterator[str]:
     """Load every file the config names; lines that say what a run of it would be.
+
+    planned: the grid is a stand-in, and comes with a plan's start document.
 
     Raises
     ------
@@ -33,7 +35,8 @@ def check(config: Config) -> Iterator[str]:
     configured_key(config.publish.api_key, "publish.api_key")
     grid = ScanGrid.from_config(config.scan)
     slices, angles, positions = grid.shape
-    yield f"scan {config.scan.name}: {slices} slices × {angles} angles × {positions} positions = {grid.size} frames"
+    size = f"{slices} slices × {angles} angles × {positions} positions = {grid.size} frames"
+    yield f"scan {config.scan.name}: {'its grid comes with the start document of a plan' if planned else size}"
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     rows, columns = geometry.shape
@@ -53,5 +56,6 @@ def check(config: Config) -> Iterator[str]:
         yield f"fluorescence: {', '.join(config.fluorescence.elements)}"
     reader = VoxelReader.from_config(config, axis)
     yield from reader.description()
-    yield f"disk: the journal takes {grid.size * axis.bins * PATTERN_BYTES / 1e9:.2f} GB"
+    if not planned:
+        yield f"disk: the journal takes {grid.size * axis.bins * PATTERN_BYTES / 1e9:.2f} GB"
     yield "the config is valid"

@@ -22,6 +22,8 @@ from stream.service.documents import Receiver
 from stream.service.guard import first_free, holds_run, read_status
 from stream.service.run import Job, stop_on_signals
 
+STAND_IN: dict[str, Any] = {"angles": {"values": [0.0]}, "positions": {"count": 3}}
+"""A grid in the place of one that a plan will tell."""
 OPEN = frozenset({Status.WAITING, Status.ACQUIRING, Status.FINISHING})
 
 Perform = Callable[[Job, threading.Event, Receiver | None], None]
@@ -72,7 +74,7 @@ def planned_job(
     None where `stop` was set before a plan began.
     """
     folder = output or runs / str(_scan(path).get("name"))
-    if tells_grid(path) or receiver is None:
+    if not awaits_plan(path) or receiver is None:
         config = load_config(path)
     elif holds_run(RunDirectory(folder)):
         config = load_config(path, scan=RunDirectory(folder).read_config().scan.model_dump(mode="json"))
@@ -93,15 +95,15 @@ def config_for(path: Path, start: Document | None) -> Config:
 
 def receiver_of(path: Path, *, single: bool = False) -> AbstractContextManager[Receiver | None]:
     """What receives documents at bluesky.endpoint; None where the config names none."""
-    section = _raw(path).get("bluesky")
-    endpoint = section.get("endpoint") if isinstance(section, dict) else None
-    return nullcontext() if endpoint is None else Receiver(str(endpoint), single=single)
+    endpoint = _endpoint(path)
+    return nullcontext() if endpoint is None else Receiver(endpoint, single=single)
 
 
-def tells_grid(path: Path) -> bool:
-    """False for a config that leaves the grid to the plan's start document."""
+def awaits_plan(path: Path) -> bool:
+    """True for a config that names bluesky.endpoint and leaves the grid to the start document that comes there."""
     scan = _scan(path)
-    return ({"positions"} if scan.get("mode") == "raster" else {"angles", "positions"}) <= scan.keys()
+    told = ({"positions"} if scan.get("mode") == "raster" else {"angles", "positions"}) <= scan.keys()
+    return not told and _endpoint(path) is not None
 
 
 def unfinished(runs: Path, name: str) -> Path | None:
@@ -113,6 +115,12 @@ def unfinished(runs: Path, name: str) -> Path | None:
         if holds_run(RunDirectory(path)) and read_status(RunDirectory(path)) in OPEN:
             return path
     return None
+
+
+def _endpoint(path: Path) -> str | None:
+    section = _raw(path).get("bluesky")
+    endpoint = section.get("endpoint") if isinstance(section, dict) else None
+    return None if endpoint is None else str(endpoint)
 
 
 def _scan(path: Path) -> dict[str, Any]:
