@@ -85,7 +85,10 @@ def test_live_density_comes_in_time(pipeline: Any) -> None:
     made = pipeline[0]
     made.optics._looked = 0
     made.update()
-    made.optics._search.result()
-    arrays, told = made.update()
-    assert np.isfinite(arrays["maps/density"][0, 6, 6])
+
+    def known() -> Any:
+        arrays, told = made.update()
+        return told if np.isfinite(arrays["maps/density"][0, 6, 6]) else None
+
+    told = until(known, "a density map")
     assert not told["parallax"]["corrected"]

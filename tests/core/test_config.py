@@ -107,7 +107,8 @@ def test_defaults_are_those_of_the_documentation(folder: Path) -> None:
     assert config.tiled_port == 8081
     assert (told["monitors"], told["fluorescence"], told["bluesky"]) == ([], None, {"endpoint": None})
     assert (told["regions"], told["phases"], told["instrument"]) == ([], [], None)
-    assert (told["classification"], told["recording"]) == ({"model": "auto"}, {"frames": True})
+    assert told["classification"] == {"model": "auto", "clusters": "k-means"}
+    assert told["recording"] == {"frames": True}
 
 
 REFUSED = [
