@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pytest
-from helpers.chain import tiny_site
+from helpers.chain import tiny_site, until
 
 from stream.analyse.pipeline import Pipeline
 from stream.core.axis import RadialAxis
