@@ -26,7 +26,7 @@ from stream.core.config import ReconstructionConfig
 
 GROWN = 1.2  # times the rays that basis and noise are of, before they are made anew
 SETS = 6  # of projections, in live volumes
-PASSES = 0.25  # over all sets for each of the final iterations that the rays ask for
+PASSES = 1.0  # over all sets for each of the final iterations that the rays ask for
 LEAST = 0.1  # of a pass: less waits for more rays
 RENEWED = 4096  # rays that an update brings into the newest basis
 SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
