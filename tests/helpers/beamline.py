@@ -28,6 +28,7 @@ from stream.simulate.wire import Series, make_encoder
 
 ANGLES = {"start": 0.0, "step": 22.5, "count": 8}
 POSITIONS = {"start": -5.0, "step": 2.0, "count": 6}
+KEYS = {"frame": "detector-frame", "monitor": "detector-i0"}
 
 
 @dataclass
@@ -42,15 +43,15 @@ class Beamline:
     virtual: VirtualScan
 
     def scan(self, **changes: Any) -> Any:
-        processor = Processor(f"http://127.0.0.1:{self.site.page}")
-        keys = {
-            "processor": processor,
-            "frame": "detector-frame",
-            "monitor": "detector-i0",
-            "md": {"sample": {"name": "LNMO"}, "proposal": 7},
-        }
-        arguments = {"angles": ANGLES, "positions": POSITIONS, **keys, **changes}
+        """A plan of the whole grid."""
+        md = {"sample": {"name": "LNMO"}, "proposal": 7}
+        arguments = {"angles": ANGLES, "positions": POSITIONS, "processor": self.processor, "md": md, **KEYS, **changes}
         return xrdct_scan([self.detector], self.angle, self.position, **arguments)
+
+    @property
+    def processor(self) -> Processor:
+        """The processor as a device."""
+        return Processor(f"http://127.0.0.1:{self.site.page}")
 
     def counts(self, directory: Path) -> dict[str, Any]:
         """What became of the frames."""
@@ -69,18 +70,20 @@ class Beamline:
 
 
 @contextmanager
-def make_beamline(folder: Path) -> Iterator[Beamline]:
-    """A beamline whose processor has its config in `folder`; the plan tells the grid."""
-    site = tiny_site(folder, bluesky={"endpoint": f"tcp://127.0.0.1:{free_port()}"})
+def make_beamline(
+    folder: Path, angles: dict[str, Any] = ANGLES, positions: dict[str, Any] = POSITIONS, **config: Any
+) -> Iterator[Beamline]:
+    """A beamline whose processor has its config in `folder`, with changes; the plan tells the grid."""
+    site = tiny_site(folder, **{"bluesky": {"endpoint": f"tcp://127.0.0.1:{free_port()}"}, **config})
     scan = {"name": "tiny", "index": "bluesky"}
-    site.config = {**site.config, "scan": {**scan, "angles": ANGLES, "positions": POSITIONS}}
+    site.config = {**site.config, "scan": {**scan, "angles": angles, "positions": positions}}
     site.config["detector"].pop("monitor")
     site.write()
-    config = load_config(site.path)
+    loaded = load_config(site.path)
     site.config["scan"] = scan  # the plan tells the grid
     site.write()
-    integrator = load_geometry(config.detector.geometry).integrator
-    virtual = VirtualScan(ScanGrid.from_config(config.scan), integrator, find_preset("ncm622-cycled"), seed=5)
+    integrator = load_geometry(loaded.detector.geometry).integrator
+    virtual = VirtualScan(ScanGrid.from_config(loaded.scan), integrator, find_preset("ncm622-cycled"), seed=5)
     pixel = (integrator.detector.pixel1, integrator.detector.pixel2)
     series = Series(virtual.grid.size, virtual.detector.pixel_mask, virtual.detector.wavelength, pixel, 5)
     engine = RunEngine(context_managers=[])
