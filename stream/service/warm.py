@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import structlog
 
+from stream.analyse.particles import separate
 from stream.analyse.store import PatternStore, window
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.voxels import VoxelReader
@@ -71,10 +72,12 @@ def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> No
     slices, _, count = store.grid.shape
     volume = np.full((slices, count, count, store.axis.bins), np.nan, np.float32)
     tomograph = Tomograph(store, config.reconstruction, volume, window(store.patterns, store.axis, None).astype("f4"))
+    tomograph.update(1.0)  # what only live volumes need
     tomograph.settle()
     reader = VoxelReader.from_config(config, integrate.axis)
     for s in range(slices):
         reader.read(s, tomograph.final(s)[0], {}, None)
+    separate(np.ones((8, 8), dtype=bool))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ class PatternFit:
         quality = np.empty(n)
 
         def work(some: slice) -> None:  # the kernel lets other threads run
-            given = patterns[some].astype(np.float64), variances[some].astype(np.float64)
+            # in C order, whatever the caller has: another order would be compiled anew
+            given = (np.ascontiguousarray(values[some], dtype=np.float64) for values in (patterns, variances))
             found = (array[some] for array in (tables, smooth, curves, lines, quality))
             voxel.fit_voxels(*given, model, *found)
 
