@@ -295,7 +295,7 @@ def tiny_site(folder: Path, **changes: Any) -> Site:
             "angles": {"start": 0.0, "step": 15.0, "count": 12},
             "positions": {"start": -11.0, "step": 2.0, "count": 12},
         },
-        "detector": {"geometry": "detector.poni", "monitor": "i0", "queue_bytes": 1024 * 1024, "idle_timeout": 20.0},
+        "detector": {"geometry": "detector.poni", "monitor": "i0", "queue_bytes": 1024 * 1024, "idle_timeout": 60.0},
         "integration": {"bins": 300, "range": [1.0, 20.0]},
         "regions": [{"name": "hump", "range": [1.5, 3.0]}],
         "phases": [
