@@ -22,7 +22,6 @@ MAIN = "primary"
 """Name of the event stream that the frames belong to."""
 OVERTAKEN = 0.5  # seconds after the event of a later frame, a missing one is lost
 MOST = 4  # times the grid: more frames at once are none of this scan's
-LINEAR: tuple[AxisName, AxisName, AxisName] = ("slice", "angle", "position")
 
 Row = Mapping[str, Any]
 
@@ -38,7 +37,7 @@ class Documents:
 
     kept: KeptDocuments
     grid: ScanGrid
-    order: tuple[AxisName, AxisName, AxisName] = LINEAR
+    order: tuple[AxisName, AxisName, AxisName] = AXES
     monitor: str | None = None
     start: Row = field(default_factory=dict)
     open: bool = False

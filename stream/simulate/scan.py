@@ -135,11 +135,9 @@ class VirtualScan:
         }
 
     def _point(self, n: int) -> tuple[int, int, int]:
-        slot = self.grid.slot(n)
-        if slot is None:
+        if self.grid.slot(n) is None:
             raise IndexError(f"frame {n} is beyond the {self.grid.size} grid points")
-        at, angle, position = (int(i) for i in np.unravel_index(slot, self.grid.shape))
-        return at, angle, position
+        return self.grid.at(n)
 
     def amounts(self, at: int, angle: int) -> Floats:
         """µm of each component (in each zone, where there are some) on the rays of one projection.
