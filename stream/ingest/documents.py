@@ -59,7 +59,10 @@ class Documents:
     def news(self, now: float) -> Iterator[str]:
         """Take what came; sentences that are news."""
         for document in self.kept.new():
-            yield from self._take(document, now)
+            try:
+                yield from self._take(document, now)
+            except (TypeError, ValueError, AttributeError) as error:  # fields of another kind than event-model's
+                yield f"a Bluesky {document.name} document cannot be used: {error}"
 
     def where(self, frame: int) -> dict[AxisName, float]:
         """Coordinates (µm, degrees) of a frame; empty while no event tells them."""
@@ -143,12 +146,12 @@ class Documents:
         """Frames start to stop of the detector's own file are of the events with these numbers."""
         if self._frame_key is not None:
             return
-        self._external = True
         indices, numbers = content.get("indices"), content.get("seq_nums")
         if not (isinstance(indices, Mapping) and isinstance(numbers, Mapping)):
             return
         frames = range(int(indices.get("start", 0)), int(indices.get("stop", 0)))
         seqs = range(int(numbers.get("start", 0)), int(numbers.get("stop", 0)))
+        self._external = True
         if len(frames) <= MOST * self.grid.size:
             for frame, seq in zip(frames, seqs, strict=False):
                 self._belongs(frame, seq)

@@ -66,6 +66,25 @@ def test_a_page_and_the_detectors_own_count(tmp_path: Path) -> None:
     assert [found.intensity(n) for n in (1, 2, 16)] == [None, 10.0, 24.0]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("start", {"uid": "u", "motors": 7}),
+        ("event", {"descriptor": ["primary"], "seq_num": 1, "data": {}}),
+        ("stream_datum", {"descriptor": "primary", "indices": {"start": "x"}, "seq_nums": {}}),
+    ],
+)
+def test_a_document_of_other_kinds_of_fields_is_told_and_the_next_one_taken(
+    tmp_path: Path, name: str, content: dict[str, Any]
+) -> None:
+    path = tmp_path / "d"
+    for document in (start(), descriptor(), (name, content), start(), event(1, 3)):
+        keep_document(path, Document(*document))
+    found = Documents(KeptDocuments(path), GRID)
+    assert sum("cannot be used" in note for note in found.news(0.0)) == 1
+    assert slot(found, 0) == 3
+
+
 def test_another_stream_of_events_counts_for_nothing(tmp_path: Path) -> None:
     baseline = ("event", {"descriptor": "baseline", "seq_num": 1, "data": {"rot": 60.0, "x": 4.0}})
     found = told(tmp_path / "d", start(), descriptor(name="baseline"), baseline, descriptor(), event(1, 3))
