@@ -44,8 +44,8 @@ def test_through_the_tools_of_the_page(driver: Any, tmp_path: Path) -> None:
         elements_go_with_phases(driver)
         three_maps_in_one(driver)
         beside_another(driver)
-        assert severe(driver) == []  # before axe-core, which reads canvases back in a way that the browser remarks on
         assert barriers(driver) == []
+        assert severe(driver) == []
 
 
 def zoom_and_move(driver: Any) -> None:

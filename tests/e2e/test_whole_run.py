@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import h5py
 import httpx
+import matplotlib.pyplot as plt
 import numpy as np
 import orjson
 import pytest
@@ -119,9 +121,25 @@ def test_tiled_shows_the_scan_while_it_runs(
     manifest = read_json(RunDirectory(site.folder / "run").models / "manifest.json")
     assert (metadata["model"]["name"], metadata["model"]["sha256"]) == ("own", manifest["models"][0]["sha256"])
     assert set(np.unique(stored["maps/class_index"])) <= {-1, *map(CLASSES.index, ("empty", "particle"))}
+    as_documented(site, stored["maps/strain_layered"][0])
     assert command.interrupt() < 5
     assert command.process.returncode == 0
     np.testing.assert_array_equal(stored["maps/global"], plain_run.arrays["maps/global"])
+
+
+def as_documented(site: Site, strain: np.ndarray) -> None:
+    """Readers copy these lines: the notebook's, and the README's."""
+    root = Path(__file__).parents[2]
+    cells = orjson.loads((root / "docs" / "strain-map.ipynb").read_bytes())["cells"]
+    notebook = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    readme = (root / "README.md").read_text(encoding="utf-8").partition("```python\n")[2].partition("```")[0]
+    for lines, scale in ((notebook, 1e4), (readme, 1.0)):
+        assert "127.0.0.1:8081" in lines
+        seen: dict[str, Any] = {}
+        exec(lines.replace("8081", str(site.tiled)).replace("ncm622-cycled", "tiny"), seen)
+        np.testing.assert_array_equal(seen["strain"], strain * np.float32(scale))
+        seen["scan"].context.close()
+    plt.close("all")
 
 
 def name_clusters(site: Site) -> None:

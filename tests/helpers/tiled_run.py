@@ -50,7 +50,8 @@ class Server:
 
     def start(self) -> None:
         ours = [sys.executable, "-c", EMBEDDED, str(self.folder), str(self.port), KEY]
-        theirs = [sys.executable, "-m", "tiled", "serve", "catalog", "--temp", "--api-key", KEY]
+        theirs = [sys.executable, "-m", "tiled", "serve", "catalog", str(self.folder / "catalog.db"), "--init"]
+        theirs += ["--write", str(self.folder / "data"), "--api-key", KEY]
         theirs += ["--host", "127.0.0.1", "--port", str(self.port)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(ours if self.embedded else theirs, stdout=log, stderr=log)
