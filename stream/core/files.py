@@ -32,6 +32,23 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def read_text(path: Path, most: int) -> str:
+    """A text file of at most so many bytes.
+
+    Raises
+    ------
+    OSError
+        where it cannot be read.
+    ValueError
+        where it is larger, or no UTF-8.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it is larger than {most} bytes")
+    return data.decode()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Move a JSON file into place; NaN becomes null."""
     data = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)

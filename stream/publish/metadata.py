@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
@@ -116,18 +115,11 @@ def run_status(told: str | None, phase: str) -> Status:
 
 
 def public_config(config: Config) -> dict[str, Any]:
-    """The config without keys, and without what a URL may carry of them."""
+    """The config without the places of the two HTTP keys."""
     values = config.model_dump(mode="json")
     for section in ("publish", "dashboard"):
         del values[section]["api_key"]
-    values["publish"]["tiled"] = public_url(config.publish.tiled)
     return values
-
-
-def public_url(url: str) -> str:
-    """A URL without user, password and query."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 @cache

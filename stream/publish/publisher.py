@@ -18,7 +18,6 @@ from stream.core.revision import Revision
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
-from stream.publish.metadata import public_url
 
 if TYPE_CHECKING:
     from stream.publish.outgoing import Outgoing
@@ -133,14 +132,14 @@ class TiledPublisher:
 
     def _lost(self, error: httpx.HTTPError) -> None:
         if self._error is None:
-            log.warning("publish.tiled_away", url=public_url(self.url), error=str(error))
+            log.warning("publish.tiled_away", url=self.url, error=str(error))
         self._error = str(error) or type(error).__name__
         self._report()
         self._detach()
 
     def _found(self) -> None:
         if self._error is not None:
-            log.info("publish.tiled_back", url=public_url(self.url))
+            log.info("publish.tiled_back", url=self.url)
             self._error = None
             self._report()
 
@@ -149,7 +148,7 @@ class TiledPublisher:
         report = {
             "run": self._run,
             "name": self._outgoing.scan.name if self._outgoing else None,
-            "url": public_url(self.url),
+            "url": self.url,
             "revision": revision.number if revision else 0,
             "status": revision.metadata["status"] if revision else Status.WAITING,
             "final": bool(revision and revision.metadata["final"]),

@@ -12,6 +12,8 @@ import uvicorn
 
 from stream.core.errors import UnavailableError
 from stream.core.rundir import RunDirectory
+from stream.publish.connections import Connection
+from stream.publish.gate import TiledGate
 
 GRACE = 1  # seconds that open requests and subscriptions have when the server ends
 
@@ -35,8 +37,10 @@ def serve_tiled(directory: RunDirectory, host: str, port: int, key: str) -> None
     """
     listener = listen(host, port)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
-    app = build(directory, key, anonymous=ip_address(host).is_loopback)
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=GRACE)
+    app = TiledGate(build(directory, key, anonymous=ip_address(host).is_loopback), key)
+    config = uvicorn.Config(
+        app, http=Connection, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
+    )
     log.info("tiled.serving", url=f"http://{host}:{port}")
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""Keys: from the environment, or made at start; never in the config that is stored, a log or a URL's path."""
+"""Keys: from the environment or a file, or made at start; never in the config that is stored, a log or a URL's path."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import secrets
 
 from stream.core.config import Config
 from stream.core.errors import ConfigError
+from stream.core.keys import read_key
 from stream.core.rundir import RunDirectory
 
 
-def configured_key(value: str, name: str) -> str | None:
-    """The key that ``env:NAME`` points at, None when the variable is unset.
+def configured_key(place: str, name: str) -> str | None:
+    """The key at a place of the config, None where it is a variable that is not set.
 
     Raises
     ------
     ConfigError
-        when the config holds a key itself.
+        where the file cannot be read, or the key is one that no HTTP header can carry.
     """
-    if not value.startswith("env:"):
-        raise ConfigError(f"{name} must be env:NAME, so that no key is stored in a config or a result")
-    return os.environ.get(value.removeprefix("env:")) or None
+    key = read_key(place, name)
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigError(f"{name} is {place!r}: the key there must be of ASCII characters without spaces")
+    return key
 
 
 def users_key(config: Config) -> str | None:
@@ -34,10 +36,8 @@ def users_key(config: Config) -> str | None:
     """
     key = configured_key(config.dashboard.api_key, "dashboard.api_key")
     if key is None and not config.dashboard.loopback:
-        variable = config.dashboard.api_key.removeprefix("env:")
-        raise ConfigError(
-            f"dashboard.host is {config.dashboard.host!r}, which others can reach: set a key in {variable}"
-        )
+        place = config.dashboard.api_key.removeprefix("env:")
+        raise ConfigError(f"dashboard.host is {config.dashboard.host!r}, which others can reach: set a key in {place}")
     return key
 
 
@@ -49,7 +49,8 @@ def dashboard_key(config: Config, directory: RunDirectory) -> str:
 
 def store_key(key: str, directory: RunDirectory) -> None:
     """Keep the key in DIR/key with mode 0600, for the processes of the run."""
-    descriptor = os.open(directory.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    directory.key.unlink(missing_ok=True)  # one that is there may be a link, or open to others
+    descriptor = os.open(directory.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(key)
 

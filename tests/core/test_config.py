@@ -71,6 +71,7 @@ def test_defaults_are_those_of_the_documentation(folder: Path) -> None:
     detector = told["detector"]
     assert detector == {
         "endpoint": "tcp://127.0.0.1:31001",
+        "curve": None,
         "geometry": str(folder / "detector.poni"),
         "format": "auto",
         "socket": "pull",
@@ -105,7 +106,7 @@ def test_defaults_are_those_of_the_documentation(folder: Path) -> None:
     assert told["publish"] == {"tiled": "embedded", "port": None, "api_key": "env:TILED_API_KEY"}
     assert told["dashboard"] == {"host": "127.0.0.1", "port": 8080, "api_key": "env:BRAGGSTREAM_KEY"}
     assert config.tiled_port == 8081
-    assert (told["monitors"], told["fluorescence"], told["bluesky"]) == ([], None, {"endpoint": None})
+    assert (told["monitors"], told["fluorescence"], told["bluesky"]) == ([], None, {"endpoint": None, "curve": None})
     assert (told["regions"], told["phases"], told["instrument"]) == ([], [], None)
     assert told["classification"] == {"model": "auto", "clusters": "k-means"}
     assert told["recording"] == {"frames": True}

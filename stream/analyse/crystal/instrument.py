@@ -11,7 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stream.core.axis import Unit
+from stream.core.config.load import LARGEST, plain_yaml
 from stream.core.errors import ConfigError
+from stream.core.files import read_text
 
 Floats = npt.NDArray[np.float64]
 Width = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -102,8 +104,8 @@ def load_instrument(path: str | Path) -> Instrument:
         If the file is missing, is no YAML, or a key is wrong; the message names the key.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = plain_yaml(read_text(Path(path), LARGEST))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"instrument {str(path)!r} cannot be read: {error}") from error
     try:
         return Instrument.model_validate(content)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 
 class Section(BaseModel):
@@ -26,5 +27,15 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
+def _place(value: str, info: ValidationInfo) -> str:
+    kind, _, where = value.partition(":")
+    if kind not in {"env", "file"} or not where:
+        raise ValueError("must be env:NAME or file:PATH, so that no key is stored in a config or a result")
+    folder: Path | None = info.context  # of the config file
+    return f"file:{folder / where}" if kind == "file" and folder is not None else value
+
+
 Name = Annotated[str, AfterValidator(_safe_name)]
 Range = Annotated[tuple[float, float], AfterValidator(_ascending)]
+KeyPlace = Annotated[str, AfterValidator(_place)]
+"""Where a key is."""

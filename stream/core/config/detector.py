@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationInfo, field_validator
 
-from stream.core.config.base import Section
+from stream.core.config.base import KeyPlace, Section
 from stream.core.config.scan import AxisName
 
 
@@ -23,10 +23,25 @@ Endpoint = Annotated[str, AfterValidator(_address)]
 Element = Annotated[str, StringConstraints(pattern=r"^[A-Z][a-z]?$")]
 
 
+class Curve(Section):
+    """ZeroMQ's CURVE to a peer that is its server: the public key of the peer, and the secret key of ours."""
+
+    server_key: KeyPlace
+    secret_key: KeyPlace
+
+
+class BlueskyCurve(Section):
+    """ZeroMQ's CURVE where we are the server: our secret key, and the public keys of those who may send."""
+
+    secret_key: KeyPlace
+    client_keys: list[KeyPlace] = Field(min_length=1)
+
+
 class FrameStream(Section):
     """Where frames of any kind come from."""
 
     endpoint: Endpoint
+    curve: Curve | None = None
     format: Literal["auto", "dectris-1", "dectris-2", "stins", "array-1"] = "auto"
     socket: Literal["pull", "sub"] = "pull"
     bind: bool = False
@@ -104,6 +119,7 @@ class MonitorStream(Section):
     """
 
     endpoint: Endpoint
+    curve: Curve | None = None
     format: Literal["maxiv-albaem", "maxiv-pcap"]
     key: str | None = None
     socket: Literal["sub", "pull"] = "sub"

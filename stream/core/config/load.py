@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,27 @@ from pydantic import ValidationError
 from stream.core.config.models import Config
 from stream.core.config.phases import KINDS
 from stream.core.errors import ConfigError
-from stream.core.files import replace_file
+from stream.core.files import read_text, replace_file
 
 PREFIX = "BRAGGSTREAM__"
 BUNDLED = ("nmc622", "llnmo", "lnmo-spinel", "rocksalt", "ceo2", "lab6", "si")
 LONGEST = 200
 """Characters of a value that an error shows."""
+SECRET = re.compile(r"(?i)(api|curve).*key|secret|token|passw")
+SECRET_URL = re.compile(r"://[^/]*@|\?")
+LARGEST = 4_000_000
+"""Bytes of a file: a list of 100,000 angles takes a quarter of it."""
+
+
+class PlainLoader(yaml.SafeLoader):
+    """Without aliases, by which a few lines can stand for any number of values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Refuse an alias."""
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.composer.ComposerError(None, None, "it holds an alias (*name): write out what it stands for")
+        node: yaml.Node | None = super().compose_node(parent, index)
+        return node
 
 
 def load_config(
@@ -59,7 +75,7 @@ def load_config(
 def parse_config(raw: Mapping[str, Any], folder: Path) -> Config:
     """Check a config that is already plain values; paths in it are relative to `folder`."""
     try:
-        config = Config.model_validate(raw)
+        config = Config.model_validate(raw, context=folder.resolve())
     except ValidationError as error:
         raise ConfigError(sentence(error)) from None
     return with_absolute_paths(config, folder.resolve())
@@ -68,14 +84,19 @@ def parse_config(raw: Mapping[str, Any], folder: Path) -> Config:
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = plain_yaml(read_text(path, LARGEST))
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date or number in it
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: its size, or a date or number in it
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} holds no config: a mapping with the sections scan and detector is needed")
     return raw
+
+
+def plain_yaml(text: str) -> Any:
+    """The values of a YAML text: no tags that make objects, no aliases."""
+    return yaml.load(text, PlainLoader)  # noqa: S506 - a SafeLoader
 
 
 def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
@@ -93,16 +114,19 @@ def override(raw: dict[str, Any], environment: Mapping[str, str]) -> None:
                 raise ConfigError(f"the environment variable {name} names a key inside {section}, which is a value")
             place = inner
         try:
-            place[key] = yaml.safe_load(environment[name])
+            place[key] = plain_yaml(environment[name])
         except (yaml.YAMLError, ValueError, RecursionError):
-            raise ConfigError(f"the environment variable {name} is {environment[name]!r}: not YAML") from None
+            raise ConfigError(
+                f"the environment variable {name} is {shown(name, environment[name])}: not YAML"
+            ) from None
 
 
 def sentence(error: ValidationError) -> str:
     """What is wrong, as one sentence that names key and value; an unknown key comes first, since it explains others."""
     found = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")[0]
     place = [part for part in found["loc"] if part not in KINDS]
-    key, value = ".".join(map(str, place)), repr(found["input"])[:LONGEST]
+    key = ".".join(map(str, place))
+    value = shown(key, found["input"])
     message = found["msg"].removeprefix("Value error, ")
     match found["type"]:
         case "extra_forbidden":
@@ -116,6 +140,12 @@ def sentence(error: ValidationError) -> str:
         case "value_error" if isinstance(found["input"], dict):
             return f"{key}: {message}" if key else message
     return f"{key} is {value}: {message[0].lower()}{message[1:]}"
+
+
+def shown(key: str, value: object) -> str:
+    """A value as an error shows it: at most so long, and never what may be a key."""
+    text = repr(value)
+    return "not shown" if SECRET.search(key) or SECRET_URL.search(text) else text[:LONGEST]
 
 
 def with_absolute_paths(config: Config, folder: Path) -> Config:

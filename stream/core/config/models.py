@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from stream.core.config.base import Section
-from stream.core.config.detector import DetectorConfig, Endpoint, FluorescenceConfig, MonitorStream
+from stream.core.config.base import KeyPlace, Section
+from stream.core.config.detector import BlueskyCurve, DetectorConfig, Endpoint, FluorescenceConfig, MonitorStream
 from stream.core.config.integration import IntegrationConfig
 from stream.core.config.phases import PHASE_MAPS, RESERVED, CrystallinePhase, Phase, Region
 from stream.core.config.scan import ScanConfig
@@ -65,13 +65,15 @@ class PublishConfig(Section):
 
     tiled: str = "embedded"
     port: int | None = Field(default=None, ge=1, le=65535)
-    api_key: str = "env:TILED_API_KEY"
+    api_key: KeyPlace = "env:TILED_API_KEY"
 
     @field_validator("tiled")
     @classmethod
     def _known(cls, value: str) -> str:
         if value != "embedded" and not re.match(r"^https?://", value):
             raise ValueError("must be embedded or a URL that starts with http:// or https://")
+        if re.search(r"[@?#]", value):
+            raise ValueError("must have no user, password or query, which would be stored: the key is in api_key")
         return value
 
 
@@ -80,7 +82,7 @@ class DashboardConfig(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
-    api_key: str = "env:BRAGGSTREAM_KEY"
+    api_key: KeyPlace = "env:BRAGGSTREAM_KEY"
 
     @property
     def loopback(self) -> bool:
@@ -97,6 +99,7 @@ class BlueskyConfig(Section):
     """Where Bluesky documents arrive."""
 
     endpoint: Endpoint | None = None
+    curve: BlueskyCurve | None = None
 
 
 class Config(Section):
