@@ -22,6 +22,7 @@
     published.json   what Tiled holds                 written by publish
     tiled/           storage of the embedded Tiled
     logs/            a file for each process
+    vitals/          how each process does            written by each
 """
 
 from __future__ import annotations
@@ -151,6 +152,11 @@ class RunDirectory:
         """Folder of the logs."""
         return self.path / "logs"
 
+    @property
+    def vitals(self) -> Path:
+        """Folder of what each process tells of itself."""
+        return self.path / "vitals"
+
 
 class FluorescenceDirectory(RunDirectory):
     """The part of a run directory that belongs to the fluorescence stream."""
@@ -171,6 +177,11 @@ class FluorescenceDirectory(RunDirectory):
     def logs(self) -> Path:
         """The run's."""
         return RunDirectory(self.path.parent).logs
+
+    @property
+    def vitals(self) -> Path:
+        """The run's."""
+        return RunDirectory(self.path.parent).vitals
 
     @property
     def spectra(self) -> Path:

@@ -12,7 +12,7 @@ from stream import __version__
 from stream.core.config import Config
 from stream.core.errors import BraggstreamError, UsageError
 from stream.core.rundir import RunDirectory
-from stream.dashboard import control, geometry, live, metrics, reflections, scans, summary, voxels
+from stream.dashboard import control, geometry, health, live, metrics, reflections, scans, summary, voxels
 from stream.dashboard.answers import Json
 from stream.dashboard.beside import RunsBeside
 from stream.dashboard.colours import STATIC
@@ -44,9 +44,10 @@ def create_app(directory: RunDirectory, config: Config, key: str, fit_voxel: Fit
     # the interactive documentation of FastAPI loads from elsewhere, so only the schema is served
     app = FastAPI(title="braggstream", version=__version__, docs_url=None, redoc_url=None)
     app.state.view = RunView(directory, config)
+    app.state.news = live.News(app.state.view)
     app.state.beside = RunsBeside(directory)
     app.state.fit_voxel = fit_voxel
-    for part in (scans, voxels, geometry, reflections, summary, control, live, metrics):
+    for part in (scans, voxels, geometry, reflections, summary, control, live, health, metrics):
         app.include_router(part.router)
     app.add_api_route("/", _page, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -64,23 +64,25 @@ class RunView:
             found = self._ledger.snapshot()
         return replace(found, state={"phase": "waiting", **found.state})
 
-    def status(self) -> dict[str, Any]:
-        """The run's metadata with rates, latency, remaining time and ages in seconds."""
-        revision, snapshot, now = self.revision(), self.snapshot(), time.time()
-        state = snapshot.state
-        fresh = now - state.get("updated", 0.0) < STALE_RATE
-        rate = state.get("rate") if fresh else None
-        missing = snapshot.frames["missing"]
-        stored = _modified(self.directory.revision)
+    def snapshots(self) -> dict[str, LedgerSnapshot]:
+        """The ledgers of the run's streams, `diffraction` and, where there is one, `fluorescence`."""
         with self._lock:
             spectra = None if self._spectra is None else self._spectra.snapshot()
-        metadata = run_metadata(self.config, revision, snapshot, read_failure(self.directory), spectra)
+        return {"diffraction": self.snapshot()} | ({} if spectra is None else {"fluorescence": spectra})
+
+    def status(self) -> dict[str, Any]:
+        """The run's metadata with rates, latency, remaining time and ages in seconds."""
+        revision, snapshots, now = self.revision(), self.snapshots(), time.time()
+        snapshot = snapshots["diffraction"]
+        rate, missing = fresh(snapshot, "rate"), snapshot.frames["missing"]
+        stored, failure = _modified(self.directory.revision), read_failure(self.directory)
+        metadata = run_metadata(self.config, revision, snapshot, failure, snapshots.get("fluorescence"))
         del metadata["particles"]  # long, and asked for every other second: they have an address of their own
         return {
             **metadata,
             "scan": self.scan,
             "rate": rate,
-            "latency": state.get("latency") if fresh else None,
+            "latency": fresh(snapshot, "latency"),
             "eta": missing / rate if rate and missing else None,
             "update_age": None if stored is None else max(0.0, now - stored),
             "frame_time": _modified(self.directory.frame),
@@ -128,6 +130,12 @@ class RunView:
         except Exception as error:  # zipfile, zlib and numpy each have their own errors
             raise StoreError(f"{self.directory.frame} cannot be read: {error}") from error
         return {name: value if name == "image" else value.item() for name, value in found.items()}
+
+
+def fresh(snapshot: LedgerSnapshot, key: str) -> float | None:
+    """What ingest told of this moment, None where it has not told anything for long."""
+    state = snapshot.state
+    return state.get(key) if time.time() - state.get("updated", 0.0) < STALE_RATE else None
 
 
 def _row(path: Path, index: int, length: int) -> npt.NDArray[np.float32] | None:

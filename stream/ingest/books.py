@@ -30,7 +30,7 @@ class Books:
     taken: set[int] = field(default_factory=set)
     recorded: dict[str, Any] | None = None
     waiting: list[tuple[FrameRow, Pattern]] = field(default_factory=list)
-    oldest: float | None = None  # arrival of the first frame that waits
+    arrivals: list[float] = field(default_factory=list)  # of the frames that are not committed yet, oldest first
 
     def record(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> None:
         """Put a message into the recording; None for its event where it could not be decoded."""
@@ -48,7 +48,7 @@ class Books:
             return False
         self.taken.add(row.slot)
         self.waiting.append((row, pattern))
-        self.oldest = arrived if self.oldest is None else self.oldest
+        self.arrivals.append(arrived)
         return True
 
     def reject(self, error: MessageError) -> None:
@@ -86,7 +86,7 @@ class Books:
     def commit(self, state: dict[str, Any]) -> None:
         """Put what was written, and `state`, into the ledger."""
         self.ledger.commit(**state)
-        self.oldest = None
+        self.arrivals.clear()
 
     def close(self) -> None:
         """Close the files."""

@@ -13,10 +13,13 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from stream.core.commands import read_commands
 from stream.core.errors import MessageError
 from stream.core.messages import Decoder, Event, Image, MonitorEvent, Parts, Pattern, SeriesEnd, SeriesStart
 from stream.core.rundir import RunDirectory
+from stream.core.vitals import Vitals
 from stream.core.wire import decode as decode_any
 from stream.ingest.acquisition import Acquisition
 from stream.ingest.beside import Beside
@@ -55,6 +58,7 @@ class Ingest:
     beside: Beside
     watch: Watch
     window: Window
+    vitals: Vitals
     first_frame: int | None = 0
     clock: Callable[[], float] = time.monotonic
     received: int = 0
@@ -75,6 +79,7 @@ class Ingest:
                 self.watch.idle()
                 self._let_go(source)
             self.turn(exhausted=message is None and source.exhausted)
+            self.vitals.beat(self._queue)
         self.settle(give_up=True)
         self.commit()
 
@@ -181,7 +186,9 @@ class Ingest:
     def commit(self) -> None:
         """Recording, then journal, then ledger."""
         self.books.write()
+        arrivals = np.array(self.books.arrivals)
         self.books.commit(self._state())
+        self.vitals.histogram("journal").observe(self.clock() - arrivals)
         self._committed = (self.clock(), self._progress())
 
     def close(self) -> None:
@@ -259,6 +266,9 @@ class Ingest:
         if text is not None:
             self.books.ledger.event(text)
 
+    def _queue(self) -> dict[str, Any]:
+        return {"queue_bytes": self.window.size, "queue_limit_bytes": self.window.limit}
+
     def _place(self) -> dict[str, Any]:
         return {"messages": self.messages, "recorded": self.books.recorded, "series": self.acquisition.series.state()}
 
@@ -275,7 +285,7 @@ class Ingest:
             "command": self.command,
             "updated": time.time(),
             "recording": None if self.books.recorder is None else self.books.recorder.suspended,
-            **({} if self.books.oldest is None else {"latency": now - self.books.oldest}),
+            **({"latency": now - self.books.arrivals[0]} if self.books.arrivals else {}),
             **self.watch.state(now, self.books.ledger.integrated),
             **self.beside.state(),
         }

@@ -16,6 +16,7 @@ from stream.core.documents import KeptDocuments
 from stream.core.errors import RunDirectoryError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
+from stream.core.vitals import Vitals
 from stream.core.wire import decoder_for
 from stream.ingest.acquisition import Acquisition
 from stream.ingest.beside import Beside
@@ -117,6 +118,7 @@ def open_fluorescence(directory: RunDirectory, config: Config, stream: Fluoresce
         beside=Beside(Join.create(grid, scan.series_frames, [], None), ledger),
         watch=Watch(stream, live),
         window=Window(stream.queue_bytes // 2),
+        vitals=Vitals(directory.vitals / "fluorescence.json"),
         first_frame=stream.first_frame,
     )
     ledger.commit(started=before.get("started", time.time()), live=live)
@@ -177,6 +179,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         beside=Beside(join, ledger),
         watch=Watch(detector, live),
         window=Window(detector.queue_bytes // 2),
+        vitals=Vitals(directory.vitals / "ingest.json"),
         first_frame=detector.first_frame,
     )
     background = config.integration.background

@@ -44,15 +44,18 @@ class Window:
         return bool(self._working)
 
     @property
+    def size(self) -> int:
+        """Bytes of the messages that are worked on."""
+        return sum(each.size for each in self._working)
+
+    @property
     def crowded(self) -> bool:
         """True when more frames wait for their readings than memory allows."""
         return len(self.pending) >= WAITING
 
     def is_full(self, size: int) -> bool:
         """True when a message of `size` bytes has to wait; one alone never has."""
-        return self.busy and (
-            len(self._working) >= WORKED_ON or size + sum(each.size for each in self._working) > self.limit
-        )
+        return self.busy and (len(self._working) >= WORKED_ON or size + self.size > self.limit)
 
     def wait(self) -> None:
         """Wait until the oldest message is worked off."""

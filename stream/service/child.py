@@ -20,6 +20,7 @@ import structlog
 
 from stream.core.errors import BraggstreamError
 from stream.core.rundir import RunDirectory
+from stream.service.logs import log_as
 
 if TYPE_CHECKING:
     from stream.ingest.process import Replay
@@ -114,31 +115,21 @@ def _tiled(directory: RunDirectory) -> None:
     serve_tiled(directory, TILED_HOST, config.tiled_port, tiled_key(config, directory))
 
 
-def configure_logging() -> None:
-    """One JSON line an event, on standard output, which the supervisor points at the log file."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(),
-    )
-
-
 def main(arguments: list[str]) -> int:
     """Exit with the error's own code, the sentence left beside the log for the supervisor."""
     name, path = arguments
     directory = RunDirectory(Path(path))
     faulthandler.enable()
-    configure_logging()
     try:
+        log_as(name, directory.read_config().scan.name)
         run_child(name, directory)
     except BraggstreamError as error:
-        log.error("child.failed", child=name, error=str(error))
+        log.error("process.failed", error=str(error))
         (directory.logs / f"{name}.error").write_text(str(error))
         return error.exit_code
+    except Exception as error:  # one line of the log, like every event
+        log.critical("process.crashed", error=str(error), exc_info=True)
+        return 1
     return 0
 
 

@@ -182,9 +182,10 @@ def revive(directory: RunDirectory) -> None:
 
 
 def sweep(directory: RunDirectory) -> None:
-    """Remove what a killed process had not moved into place; nobody else writes now."""
+    """Remove what a killed process had not moved into place, and what it told of itself; nobody else writes now."""
     for path in (
         *directory.path.glob("*.partial"),
+        *directory.vitals.glob("*"),
         *directory.recording.glob("*.partial"),
         *directory.fluorescence.recording.glob("*.partial"),
     ):

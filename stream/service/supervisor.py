@@ -14,7 +14,9 @@ import structlog
 
 from stream.core.errors import BraggstreamError, UnavailableError, UsageError
 from stream.core.rundir import RunDirectory
+from stream.core.vitals import EVERY, tell
 from stream.service.child import LIFELINE
+from stream.service.logs import keep_short
 
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0)
 FLAPPING = 8  # deaths of a child in a row, none of which lived for LONG, that end the run
@@ -33,6 +35,7 @@ class Child:
     name: str
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
+    starts: int = 0
     deaths: int = 0
     faults: int = 0
     restart_at: float = 0.0
@@ -53,6 +56,7 @@ class Supervisor:
     environment: dict[str, str]
     children: list[Child] = field(init=False)
     _lifeline: tuple[int, int] = field(init=False)
+    _due: float = 0.0
 
     def __post_init__(self) -> None:
         """Nothing runs yet."""
@@ -79,6 +83,10 @@ class Supervisor:
                     self._spawn(child)
             elif child.process.poll() is not None:
                 self._bury(child, child.process.returncode)
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + EVERY
+            self._tell()
+            keep_short(self.directory.logs)
 
     def __exit__(self, *_: object) -> None:
         """End every child: SIGTERM, then, when DRAIN has passed, SIGKILL."""
@@ -99,6 +107,8 @@ class Supervisor:
     def _spawn(self, child: Child) -> None:
         read_end = self._lifeline[0]
         child.started = time.monotonic()
+        child.starts += 1
+        (self.directory.vitals / f"{child.name}.json").unlink(missing_ok=True)
         (self.directory.logs / f"{child.name}.error").unlink(missing_ok=True)
         with (self.directory.logs / f"{child.name}.log").open("ab") as output:
             child.process = subprocess.Popen(
@@ -110,10 +120,19 @@ class Supervisor:
                 pass_fds=(read_end, self.lock),
                 start_new_session=True,
             )
+        self._tell()
+
+    def _tell(self) -> None:
+        """Which processes there are; pid is None of one that is dead."""
+        children = {
+            c.name: {"pid": c.process and c.process.pid, "restarts": max(0, c.starts - 1)} for c in self.children
+        }
+        tell(self.directory.vitals / "supervisor.json", {"children": children})
 
     def _bury(self, child: Child, code: int) -> None:
         now = time.monotonic()
         child.process = None
+        self._tell()
         if now - child.started > LONG:
             child.deaths = child.faults = 0
         child.deaths += 1

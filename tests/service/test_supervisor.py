@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -13,6 +14,7 @@ from helpers.chain import tiny_site, until
 
 from stream.core.config import load_config, write_resolved
 from stream.core.errors import BraggstreamError, UsageError
+from stream.core.files import read_json
 from stream.core.rundir import RunDirectory
 from stream.service import supervisor
 from stream.service.supervisor import Supervisor
@@ -56,7 +58,14 @@ def test_a_child_that_dies_again_and_again_ends_the_run(
 ) -> None:
     with supervised("nonsense") as children, pytest.raises(BraggstreamError, match=r"died 2 times.*nonsense\.log"):
         tend(children)
-    assert (directory.logs / "nonsense.log").read_text().count("KeyError: 'nonsense'") == 2
+    events = [json.loads(line) for line in (directory.logs / "nonsense.log").read_text().splitlines()]
+    assert [(event["event"], event["process"], event["run"]) for event in events] == [
+        ("process.crashed", "nonsense", "tiny")
+    ] * 2
+    assert all("KeyError: 'nonsense'" in event["exception"] for event in events)
+    told = read_json(directory.vitals / "supervisor.json")
+    assert told is not None
+    assert told["children"] == {"nonsense": {"pid": None, "restarts": 1}}
 
 
 def test_a_child_that_somebody_kills_is_started_again_as_often_as_it_takes(
