@@ -28,7 +28,7 @@ GAUGES = {
 }
 HISTOGRAMS = {
     "journal": "From a message to its pattern in journal and ledger",
-    "map": "From a message to stored maps that have its frame",
+    "map": "From a message to stored live maps that have its frame",
     "update": "Duration of a live update",
     "tiled": "From the newest message of a revision until its `live` can be read in Tiled",
 }

@@ -14,6 +14,7 @@ from stream.core.lifecycle import Status
 from stream.core.revision import Revision, read_revision
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
+from stream.core.vitals import Histogram
 from stream.ingest.ledger_reader import LedgerReader
 from stream.publish import tree
 from stream.publish.client import TiledScan
@@ -35,6 +36,7 @@ class Outgoing:
     """The newest state of a run on its way to the container of its scan.
 
     sent: the revision that the container's metadata vouch for, all of its arrays there; shown: that of `live`.
+    delays: from the newest frame of a live revision to its `live`.
     """
 
     directory: RunDirectory
@@ -44,6 +46,7 @@ class Outgoing:
     embedded: bool
     ledger: LedgerReader
     spectra: LedgerReader | None
+    delays: Histogram
     sent: Revision | None = None
     shown: Revision | None = None
     _grid: ScanGrid = field(init=False)
@@ -84,8 +87,16 @@ class Outgoing:
         scan.write(node, tree.live_array(names, node, revision))
         used = revision.metadata.get("frames_used", 0)
         scan.set_metadata("live", {"maps": names, "revision": revision.number, "frames_used": used})
+        self._measure(revision)
         self.shown, self._stamp = revision, stamp
         log.info("publish.live", revision=revision.number)
+
+    def _measure(self, revision: Revision) -> None:
+        """How long its newest frame took to come here; the first, the final, one without a new frame tell nothing."""
+        newest = revision.metadata.get("newest")
+        if self.shown is None or newest in {None, self.shown.metadata.get("newest")} or revision.metadata["final"]:
+            return
+        self.delays.observe(time.time() - newest)
 
     def _newest(self) -> tuple[int, int] | None:
         try:

@@ -17,6 +17,7 @@ from stream.core.lifecycle import Status
 from stream.core.revision import Revision
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
+from stream.core.vitals import Vitals
 from stream.ingest.ledger_reader import LedgerReader
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class TiledPublisher:
     _run: str = field(init=False)
     _thread: threading.Thread | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
+    _vitals: Vitals = field(init=False)
     _outgoing: Outgoing | None = None
     _revision: Revision | None = None
     _error: str | None = None
@@ -57,6 +59,7 @@ class TiledPublisher:
         self._ledger = LedgerReader(self.directory.ledger, grid)
         spectra = LedgerReader(self.directory.fluorescence.ledger, grid)
         self._spectra = None if self.config.fluorescence is None else spectra
+        self._vitals = Vitals(self.directory.vitals / "publish.json")
         self._run = (read_json(self.directory.published) or {}).get("run") or uuid.uuid4().hex
         self._report()
 
@@ -106,6 +109,7 @@ class TiledPublisher:
                 else:
                     failed = 0
                     self._found()
+                self._vitals.beat()
         except Exception as error:
             self.failure = error
             log.exception("publish.failed")
@@ -126,8 +130,9 @@ class TiledPublisher:
 
             scan = attach(self.url, self.key, self.config.scan.name, self._run, embedded=self.embedded)
             self._outgoing = Outgoing(
-                self.directory, self.config, scan, self._run, self.embedded, self._ledger, self._spectra
-            )
+                self.directory, self.config, scan, self._run, self.embedded, self._ledger, self._spectra,
+                self._vitals.histogram("tiled"),
+            )  # fmt: skip
         return self._outgoing
 
     def _lost(self, error: httpx.HTTPError) -> None:
