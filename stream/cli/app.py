@@ -20,6 +20,7 @@ from stream.cli import (
     run,
     runs,
     simulate,
+    status,
     train,
 )
 from stream.core.errors import BraggstreamError
@@ -41,7 +42,7 @@ for command in (
     calibrate.calibrate,
     look.validate,
     look.inspect,
-    look.status,
+    status.status,
     export.export,
     report.report,
     runs.runs,

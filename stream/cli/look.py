@@ -1,4 +1,4 @@
-"""`braggstream validate`, `inspect` and `status`."""
+"""`braggstream validate` and `inspect`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.core.config import load_config
-from stream.core.errors import RunDirectoryError, UnavailableError, UsageError
+from stream.core.errors import RunDirectoryError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.publish.metadata import WARNINGS, read_failure, run_metadata, run_status
 
-TIMEOUT = 5.0
-PAGE = "http://127.0.0.1:8080"
 RANGES = 8  # of missing frames that are listed
 
 
@@ -53,31 +51,6 @@ def inspect(path: Annotated[Path, typer.Argument(help="A run directory or a reco
         console.print("no recording: the frames of this run cannot be replayed")
 
 
-def status(url: Annotated[str, typer.Argument(help="The dashboard's address, as it was printed.")] = PAGE) -> None:
-    """Ask a running processor how it stands."""
-    import httpx
-
-    address, _, key = url.partition("#key=")
-    address = address.rstrip("/")
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    try:
-        answer = httpx.get(f"{address}/api/v1/status", headers=headers, timeout=TIMEOUT)
-        answer.raise_for_status()
-        told = answer.json()
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise UnavailableError(f"no braggstream answers at {address}: {error}") from None
-    table = _table(f"scan {told['config']['scan']['name']}")
-    table.add_row("status", told["status"])
-    for name, unit in (("rate", "frames/s"), ("latency", "s"), ("eta", "s")):
-        if told.get(name) is not None:
-            table.add_row(name, f"{told[name]:.3g} {unit}")
-    _add_warnings(table, told)
-    _add_frames(table, told["frames"])
-    _add_maps(table, told)
-    _add_notes(table, told)
-    Console().print(table)
-
-
 def _run_table(directory: RunDirectory) -> Table:
     from stream.core.revision import read_revision
     from stream.ingest.ledger_reader import LedgerReader
@@ -94,19 +67,19 @@ def _run_table(directory: RunDirectory) -> Table:
         spectra = reader.snapshot()
         reader.close()
     told = run_metadata(config, revision, snapshot, read_failure(directory), spectra)
-    table = _table(f"run {config.scan.name}")
+    table = table_of(f"run {config.scan.name}")
     table.add_row("status", run_status(read_status(directory), snapshot.state["phase"]))
-    _add_warnings(table, told)
+    add_warnings(table, told)
     table.add_row("grid", "{} slices × {} angles × {} positions".format(*grid.shape))
-    _add_frames(table, snapshot.frames)
+    add_frames(table, snapshot.frames)
     if spectra is not None:
         table.add_row("spectra", "{integrated} of {expected}, {missing} missing".format(**spectra.frames))
     if revision is not None:
-        _add_maps(table, told)
+        add_maps(table, told)
         table.add_row("maps", ", ".join(revision.maps))
     for path in (directory.results, directory.journal):
         table.add_row(path.name, f"{path.stat().st_size / 1e6:.1f} MB" if path.exists() else "not there")
-    _add_notes(table, told)
+    add_notes(table, told)
     return table
 
 
@@ -119,9 +92,10 @@ def _recording_table(files: list[Any]) -> Table:
     return table
 
 
-def _add_frames(table: Table, frames: dict[str, Any]) -> None:
+def add_frames(table: Table, frames: dict[str, Any]) -> None:
+    """Counts, and which frames are missing."""
     for key in ("expected", "received", "integrated", "duplicate", "in_flight", "missing"):
-        table.add_row(key, str(frames[key]))
+        table.add_row(key.replace("_", " "), str(frames[key]))
     for kind in ("rejected", "dropped"):
         for reason, n in frames[kind].items():
             _add(table, f"{kind} {reason}", str(n))
@@ -135,7 +109,8 @@ def ranges_text(ranges: list[list[int]]) -> str:
     return listed + (f" and {len(ranges) - RANGES} more" if len(ranges) > RANGES else "")
 
 
-def _add_warnings(table: Table, told: Mapping[str, Any]) -> None:
+def add_warnings(table: Table, told: Mapping[str, Any]) -> None:
+    """What a person must see at once."""
     for key in WARNINGS:
         if told.get(key):
             table.add_row(Text(key.replace("_", " "), style="bold red"), Text(told[key], style="bold red"))
@@ -143,7 +118,8 @@ def _add_warnings(table: Table, told: Mapping[str, Any]) -> None:
         table.add_row("socket", "closed: the grid is full")
 
 
-def _add_notes(table: Table, told: Mapping[str, Any]) -> None:
+def add_notes(table: Table, told: Mapping[str, Any]) -> None:
+    """The newest events, oldest first."""
     for time, text in reversed(told.get("notes", [])):
         _add(table, f"{datetime.fromtimestamp(time):%Y-%m-%d %H:%M:%S}", text)
 
@@ -153,7 +129,8 @@ def _add(table: Table, name: str, text: str) -> None:
     table.add_row(Text(name), Text(text))
 
 
-def _add_maps(table: Table, told: Mapping[str, Any]) -> None:
+def add_maps(table: Table, told: Mapping[str, Any]) -> None:
+    """The newest maps."""
     table.add_row("revision", str(told["revision"]))
     if told.get("center_um") is not None:
         table.add_row("rotation axis", f"{told['center_um']:.2f} µm (from {told['center_from']})")
@@ -161,5 +138,6 @@ def _add_maps(table: Table, told: Mapping[str, Any]) -> None:
         table.add_row("residual", f"{told['residual']:.3g}")
 
 
-def _table(title: str) -> Table:
+def table_of(title: str) -> Table:
+    """A table of names and values."""
     return Table("", "", show_header=False, title=title, title_justify="left", title_style="bold")

@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from helpers.dashboard import serving
+from helpers.dashboard import KEY, serving
 from helpers.fake_run import FakeRun
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
 
+from stream.cli.app import app
+from stream.core.errors import UnavailableError, UsageError
 from stream.core.files import read_json, write_json
 from stream.core.vitals import BOUNDS, Histogram, Vitals, tell
 
@@ -134,3 +137,26 @@ def test_a_disk_that_takes_no_vitals_ends_nothing(tmp_path: Path, capsys: pytest
     vitals = Vitals(tmp_path / "vitals" / "ingest.json", {"journal": Histogram()})
     vitals.beat()
     assert "vitals.not_told" in capsys.readouterr().out
+
+
+def test_status_tells_it_in_the_terminal_and_by_its_exit_code(run: FakeRun, client: httpx.Client) -> None:
+    url = str(client.base_url)
+    done = CliRunner().invoke(app, ["status", f"{url}#key={KEY}"])
+    assert done.exit_code == 0, done.output
+    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+    assert {"scan ncm622-cycled", "status acquiring", "ready yes", "expected 20", "received 16"} <= set(lines)
+    assert any(line.startswith("ingest yes 0") and line.count("MB") == 1 for line in lines)
+    supervise(run, tiled=None, ingest=None)
+    done = CliRunner().invoke(app, ["status", url])
+    assert isinstance(done.exception, UnavailableError)
+    assert str(done.exception) == f"{url} is not ready: ingest is not running"
+    lines = [" ".join(line.replace("│", " ").split()) for line in done.stdout.splitlines()]
+    assert {"ready no", "ingest is not running"} <= set(lines)
+    assert [line.split()[:3] for line in lines if line.startswith("tiled")] == [["tiled", "no", "1"]]
+
+
+def test_status_says_that_a_key_is_needed(run: FakeRun) -> None:
+    with serving(run, host="0.0.0.0") as url:
+        with pytest.raises(UsageError, match="needs its key: give the address as it was printed"):
+            CliRunner().invoke(app, ["status", url], catch_exceptions=False)
+        assert CliRunner().invoke(app, ["status", f"{url}/#key={KEY}"]).exit_code == 0
