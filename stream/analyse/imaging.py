@@ -26,6 +26,9 @@ class Imaging(Protocol):
     def update(self, seconds: float) -> list[int]:
         """Take up new rays for about so long; the slices that changed, those with most to do first."""
 
+    def refine(self, seconds: float) -> None:
+        """What maps need not wait for, after an update, for about so long."""
+
     def voxels(self, s: int) -> Voxels:
         """The voxels of a slice as they stand."""
 

@@ -44,10 +44,8 @@ log = structlog.get_logger()
 Arrays = dict[str, npt.NDArray[Any]]
 Maps = tuple[Arrays, dict[str, Any]]
 
-ITERATE, READ = (
-    0.25,
-    0.15,
-)  # of the time between two updates; the rest is for publishing them, and for the other processes
+ITERATE, HOLD, READ = 0.2, 0.1, 0.15
+"""Of the time between two updates; the rest is for publishing them, and for the other processes."""
 
 
 @dataclass(slots=True)
@@ -140,25 +138,29 @@ class Pipeline:
             return
         self.reader.naming.teach(labels, self.directory.models)
 
-    def update(self) -> Maps:
-        """Sharpen the live volume with what has arrived and read its voxels, within the time between updates."""
-        every = self.config.reconstruction.update_every
-        changed = self.imaging.update(every * ITERATE)
+    def update(self) -> None:
+        """Sharpen the live volume with what has arrived, within a share of the time between updates."""
+        changed = self.imaging.update(self.config.reconstruction.update_every * ITERATE)
         residual = self.imaging.residual()
         self.trace += [] if residual is None else [residual]
-        naming = self.reader.naming
-        stale = range(len(self.planes)) if naming is not None and naming.turn() else self._waiting
-        self._waiting = changed + [s for s in stale if s not in changed]
+        self._waiting = changed + [s for s in self._waiting if s not in changed]
         for s in changed:
             self.planes[s] = self.planes[s] | self._windows(self.imaging.voxels(s))
+        self.optics.update()
+        if self.elements is not None:
+            self.elements.update()
+
+    def refine(self) -> None:
+        """What the maps of an update need not wait for, within another share: x ≥ 0, and the voxels read in turn."""
+        every = self.config.reconstruction.update_every
+        self.imaging.refine(every * HOLD)
+        naming = self.reader.naming
+        if naming is not None and naming.turn():
+            self._waiting += [s for s in range(len(self.planes)) if s not in self._waiting]
         self._read_in_turn(every * READ)
         if self.reader.start is not self._start:
             self._weigh()
         self.sinograms.update()
-        self.optics.update()
-        if self.elements is not None:
-            self.elements.update()
-        return self._maps(self.trace[-500:])
 
     def finish(self, record: LedgerRecord) -> Maps:
         """The final result: every slice from zero, from the complete, sorted set; stored in results.nxs.
@@ -195,6 +197,10 @@ class Pipeline:
         )
         write_results(self.directory.results, result)
         return arrays, told
+
+    def maps(self) -> Maps:
+        """Live maps as they stand, and what is told of them."""
+        return self._maps(self.trace[-500:])
 
     def _blank(self, shape: tuple[int, int]) -> Arrays:
         """Maps of a slice that was not measured yet."""

@@ -6,12 +6,12 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
 import structlog
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stream.analyse.classify.labels import Labels
+from stream.analyse.delays import Delays
+from stream.analyse.pace import Pace
 from stream.analyse.pipeline import Maps, Pipeline
 from stream.analyse.spectra_feed import SpectraFeed
 from stream.core.axis import RadialAxis
@@ -62,23 +62,21 @@ class Follower:
     _last_row: int = 0
     _last_command: int = 0
     _idle: int = 0
-    _due: float = 0.0
-    _line: int = 0  # lines of the scan that are complete
-    _shown_line: int = 0  # of which the latest update had so many
-    _line_length: int = field(init=False)
-    _visited: npt.NDArray[np.int64] = field(init=False)  # by slot, which frame it is
+    pace: Pace = field(init=False)
+    delays: Delays = field(init=False)
 
     def __post_init__(self) -> None:
         """Know the lines of the scan."""
-        grid, fastest = self.pipeline.store.grid, self.config.scan.order[2]
-        self._line_length = grid.shape[("slice", "angle", "position").index(fastest)]
-        self._visited = np.argsort(grid.visit)
+        scan, every = self.config.scan, self.config.reconstruction.update_every
+        self.pace = Pace.of(self.pipeline.store.grid, scan, every)
+        self.delays = Delays.of(self.directory)
 
     def run(self, stop: threading.Event) -> None:
         """One turn after another."""
         self.resume()
         while not stop.wait(POLL):
             self.turn()
+            self.delays.vitals.beat()
 
     def turn(self) -> None:
         """Take what is new; update the maps when they are due; finish when the acquisition has ended."""
@@ -93,16 +91,8 @@ class Follower:
             return
         if phase == "ended" and not arriving and not grown:
             self._finish()
-        elif self._is_due() and self.pipeline.frames and self._idle <= RESTING:
+        elif self.pace.due() and self.pipeline.frames and self._idle <= RESTING:
             self._update()
-
-    def _is_due(self) -> bool:
-        """Updates begin as a line of the scan is complete, once half the time between them has passed; else at its end.
-
-        A line, such as a projection, that takes as long as an update is then on the maps as soon as it can be.
-        """
-        every = self.config.reconstruction.update_every
-        return time.monotonic() >= self._due - (every / 2 if self._line > self._shown_line else 0)
 
     def _take(self) -> bool:
         """Take what was journalled since the last turn; False where nothing was."""
@@ -110,9 +100,9 @@ class Follower:
         if not rows:
             return False
         self.pipeline.take(self.journal, rows)
+        self.delays.take(rows)
         self._last_row = rows[-1].id
-        visited = self._visited[[row.slot for row in rows]].max()
-        self._line = max(self._line, int(visited + 1) // self._line_length)
+        self.pace.take(row.slot for row in rows)
         self._idle = 0
         self._advance(Happening.FRAME)
         return True
@@ -130,11 +120,20 @@ class Follower:
 
     def _update(self) -> None:
         self._idle = 0 if self.pipeline.learning else self._idle + 1
-        self._shown_line = self._line
         begun = time.monotonic()
-        self._due = begun + self.config.reconstruction.update_every
-        self._publish(self.pipeline.update(), final=False)
-        log.info("analyse.updated", revision=self.revision, seconds=round(time.monotonic() - begun, 3))
+        self.pace.begin()
+        self.pipeline.update()
+        self._publish(self.pipeline.maps(), final=False)
+        published = time.monotonic()
+        self.delays.updated(published - begun)
+        self.pipeline.refine()  # what it finds goes with the next maps, so that these need not wait
+        log.info(
+            "analyse.updated",
+            revision=self.revision,
+            frames=self.pipeline.frames,
+            seconds=round(published - begun, 3),
+            refining=round(time.monotonic() - published, 3),
+        )
 
     def _finish(self) -> None:
         record = self.ledger.record()
@@ -157,6 +156,7 @@ class Follower:
             "status": self.status,
             "final": final,
             "frames_used": self.pipeline.frames,
+            "newest": self.delays.newest,
             "started": self.started,
             "updated": time.time(),
         }
@@ -204,10 +204,13 @@ class Follower:
             self._apply(command)
             if command.kind == "abort" and not self.status.final:
                 self._advance(Happening.ABORT)
-                self._publish(self.pipeline.update(), final=True)
+                self.pipeline.update()
+                self.pipeline.refine()
+                self._publish(self.pipeline.maps(), final=True)
                 continue
             if command.kind in {"regions", "labels", "recompute"}:
-                self._idle, self._due = 0, 0.0
+                self._idle = 0
+                self.pace.hurry()
                 if self.status.final and self.status is not Status.ABORTED:
                     self.status = Status.ACQUIRING
 

@@ -43,6 +43,9 @@ class Raster:
         self.given = usable
         return [0] if usable.any() else []
 
+    def refine(self, seconds: float) -> None:
+        """Nothing: patterns are as they were measured."""
+
     def voxels(self, s: int) -> Voxels:
         """The points measured so far."""
         return WholeSlice(self.volume[s], self.given, self._variances)

@@ -29,7 +29,6 @@ SETS = 6  # of projections, in live volumes
 PASSES = 1.0  # over all sets for each of the final iterations that the rays ask for
 LEAST = 0.1  # of a pass: less waits for more rays
 RENEWED = 4096  # rays that an update brings into the newest basis
-SHARE = 0.7  # of an update's time: for iterations; the rest is for x ≥ 0
 
 log = structlog.get_logger()
 Floats = npt.NDArray[np.float32]
@@ -68,17 +67,22 @@ class Tomograph:
     """(slice, y, x) weighted path through each voxel, µm; planned (y, x) is that of the whole scan."""
     planned: npt.NDArray[np.float64] = field(init=False)
     _moments: Moments = field(init=False)
+    _learnt: npt.NDArray[np.bool_] = field(init=False)
+    """(slice, angle, position) rays that the moments hold."""
     _turns: list[Turn] = field(init=False)
     _axis: AxisSearch = field(init=False)
     _final: FinalSlices | None = None
     _based: int = 0
     _noised: dict[int, int] = field(default_factory=dict)
+    _improved: list[int] = field(default_factory=list)
+    """Slices that the latest update changed."""
 
     def __post_init__(self) -> None:
         """Begin with the axis of the config, or with the grid's middle."""
         slices, _, count = self.store.grid.shape
         self._axis = AxisSearch(self.store.grid, self.sums)
         self._moments = Moments(self.store.axis.bins)
+        self._learnt = np.zeros(self.store.grid.shape, np.bool_)
         self.basis = find_basis(self._moments, RANK)
         self.given = np.zeros(self.store.grid.shape)
         self.columns = np.zeros((slices, count, count))
@@ -118,42 +122,46 @@ class Tomograph:
         deadline = time.monotonic() + seconds
         weights = self.weights()
         self._follow_axis(weights)
-        changed = weights != self.given
-        self._learn(weights)
+        changed, self.given = weights != self.given, weights
+        if not self._based:
+            self._learn()
         for s in np.flatnonzero(changed.any(axis=(1, 2))):
             self.slices[s].follow(self.basis)
             for angle, position in some_rays(changed[s]):
                 patterns = self.store.patterns[s, angle, position]
                 self.slices[s].add(angle, position, patterns, weights[s, angle, position])
-        self.given = weights
-        return self._sharpen(seconds, deadline)
+        return self._sharpen(deadline)
 
-    def _sharpen(self, seconds: float, deadline: float) -> list[int]:
+    def refine(self, seconds: float) -> None:
+        """What the next update profits by: basis, noise, and for about so long voxels held at x ≥ 0, and shown."""
+        self._learn()
+        for s in self._improved:
+            self.slices[s].follow(self.basis)
+            self._renew(s)
+            self._measure_noise(s)
+            self._constrain(s, seconds / len(self._improved))
+
+    def _sharpen(self, deadline: float) -> list[int]:
         """Iterate the slices that are owed iterations, those with most to do first."""
         passes = self.config.iterations * PASSES
         busy = [s for s in range(len(self.slices)) if self.slices[s].owed * passes >= LEAST]
         busy.sort(key=lambda s: -self.slices[s].owed)
-        begun = time.monotonic()
         improved: list[int] = []
         for k, s in enumerate(busy):
             if improved and time.monotonic() >= deadline:
                 break
             part = self.slices[s]
             part.follow(self.basis)
-            self._measure_noise(s)
             left = (deadline - time.monotonic()) / (len(busy) - k)
-            affordable = part.sirt.affordable(SHARE * left) or (0 if improved else 1)
+            affordable = part.sirt.affordable(left) or (0 if improved else 1)
             wanted = min(affordable, ceil(part.owed * passes - LEAST))
             if not wanted:
                 continue
-            self._renew(s)
             part.iterate(wanted)
             self.columns[s] = part.sirt.column_sums()
             part.owed = max(part.owed - wanted / passes, 0.0)
             improved.append(s)
-        spent = time.monotonic() - begun
-        for s in improved:
-            self._constrain(s, max(seconds - spent, (1 - SHARE) * seconds) / len(improved))
+        self._improved = improved
         return improved
 
     def _renew(self, s: int) -> None:
@@ -162,7 +170,6 @@ class Tomograph:
             self.slices[s].renew(angle, position, self.store.patterns[s, angle, position])
 
     def _constrain(self, s: int, seconds: float) -> None:
-        """Hold voxels at x ≥ 0 in turn, and show them."""
         part, turn = self.slices[s], self._turns[s]
         chosen = turn.choose(part.count, seconds)
         with turn.timed(len(chosen)):
@@ -172,15 +179,16 @@ class Tomograph:
         rays = int(np.count_nonzero(self.given[s]))
         if rays >= GROWN * self._noised.get(s, 0):
             self._noised[s] = rays
-            self._renew(s)
             self.slices[s].measure_noise(self.store.monitors[s], self.store.norms, self.store.taken_off)
 
-    def _learn(self, weights: npt.NDArray[np.float64]) -> None:
+    def _learn(self) -> None:
         """Add new rays to the moments, take back those that lost their beam, and renew the basis at times."""
-        for sign, rays in ((1, (weights > 0) & (self.given == 0)), (-1, (weights == 0) & (self.given > 0))):
+        lit = self.given > 0
+        for sign, rays in ((1, lit & ~self._learnt), (-1, self._learnt & ~lit)):
             for part in some_rays(rays):
                 patterns, monitors = self.store.patterns[part], self.store.monitors[part]
                 self._moments.add(patterns, self.store.variances(part), monitors, sign)
+        self._learnt = lit
         if self._moments.rays >= GROWN * self._based and self._moments.rays != self._based:
             self.basis = find_basis(self._moments, RANK, self.basis if self._based else None)
             self._based = self._moments.rays

@@ -26,7 +26,7 @@ from stream.core.config.scan import ScanConfig
 from stream.core.scan import ScanGrid
 
 COUNTS = 50.0  # to a unit of intensity
-UPDATE = 0.5  # s of iterations in a live update
+UPDATE, HOLD = 0.5, 0.1  # s of iterations in a live update, and of holding voxels at x ≥ 0
 UNIT = "s of processor time"
 
 
@@ -94,6 +94,7 @@ def _live(volume: Volume) -> list[float]:
             _measure(tomograph, angle)
             begun = time.process_time()
             tomograph.update(UPDATE)
+            tomograph.refine(HOLD)
             seconds.append(time.process_time() - begun)
     return seconds
 

@@ -73,6 +73,7 @@ def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> No
     volume = np.full((slices, count, count, store.axis.bins), np.nan, np.float32)
     tomograph = Tomograph(store, config.reconstruction, volume, window(store.patterns, store.axis, None).astype("f4"))
     tomograph.update(1.0)  # what only live volumes need
+    tomograph.refine(1.0)
     tomograph.settle()
     reader = VoxelReader.from_config(config, integrate.axis)
     for s in range(slices):

@@ -334,14 +334,14 @@ def test_an_update_begins_as_a_line_is_complete(tmp_path: Path) -> None:
     scan.add(range(4))
     follower.turn()
     first = follower.revision
-    follower._due = time.monotonic() + 29  # half of the time between updates has passed
+    follower.pace.next = time.monotonic() + 29  # half of the time between updates has passed
     scan.add([4])
     follower.turn()
     assert follower.revision == first  # the line lacks a frame
     scan.add([5])
     follower.turn()
     assert follower.revision == first + 1
-    follower._due = time.monotonic() + 31
+    follower.pace.next = time.monotonic() + 31
     scan.add(range(6, 12))
     follower.turn()
     assert follower.revision == first + 1

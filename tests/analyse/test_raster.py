@@ -43,12 +43,14 @@ def test_points_are_voxels_and_what_is_missing_is_masked(tmp_path: Path, missing
         rows += [] if slot in missing else [row]
 
     pipeline.take(journal, rows[:10])
-    arrays, told = pipeline.update()
+    pipeline.update()
+    pipeline.refine()
+    arrays, told = pipeline.maps()
     assert arrays["maps/global"].shape == (1, ROWS, COLUMNS)
     assert np.isfinite(arrays["maps/global"]).sum() == len({row.slot for row in rows[:10]} - {3})
     assert told["residual"] is None
     pipeline.take(journal, rows[10:])
-    arrays, told = pipeline.update()
+    pipeline.update()
     final, said = pipeline.finish(LedgerRecord(frames={"missing_ranges": [], **COUNTS}, rows=rows, events=[]))
 
     seen = np.isin(np.arange(grid.size), [*missing, 3], invert=True).reshape(ROWS, COLUMNS)

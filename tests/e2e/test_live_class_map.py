@@ -44,7 +44,9 @@ def live(finished: RunDirectory, work: RunDirectory, share: float) -> Iterator[n
     rows = rows[: round(len(rows) * share)]
     for begin in range(0, len(rows), RATE):
         pipeline.take(journal, rows[begin : begin + RATE])
-        yield pipeline.update()[0]["maps/class_index"]
+        pipeline.update()
+        pipeline.refine()
+        yield pipeline.maps()[0]["maps/class_index"]
 
 
 def test_half_the_projections_show_the_classes_of_all(tmp_path: Path) -> None:

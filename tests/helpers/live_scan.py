@@ -108,6 +108,7 @@ def live_errors(folder: Path, order: str, patterns: NDArray[np.float32], counts:
         store.patterns.reshape(-1, BINS)[slots] = patterns.reshape(-1, BINS)[slots]
         store.measured.ravel()[slots] = True
         tomograph.update(100.0)  # what the time allows depends on the machine, what the rays ask for does not
+        tomograph.refine(100.0)
         passed = np.count_nonzero(tenths <= begin + len(slots))
         errors += [error(shown(tomograph))] * (passed - len(errors))
     return errors
