@@ -72,16 +72,32 @@ def checked(name: object, content: object) -> Document:
     return Document(name, content)
 
 
+def line_of(document: Document) -> bytes:
+    """What is kept of a document.
+
+    Raises
+    ------
+    MessageError
+        for what is no JSON: nested too deep, a whole number of more than 64 bits, half a surrogate pair.
+    """
+    try:
+        # a line of its own even behind one that a full disk cut short
+        return b"\n" + orjson.dumps(list(document)) + b"\n"
+    except TypeError as error:
+        raise MessageError(Reject.NOT_DECODABLE, f"a Bluesky {document.name} document is no JSON: {error}") from None
+
+
 def keep_document(path: Path, document: Document) -> None:
     """Append a document, in one write: a reader sees it whole, and two writers do not mix.
 
     Raises
     ------
+    MessageError
+        for one that is no JSON.
     StoreError
         where it cannot be written.
     """
-    # a line of its own even behind one that a full disk cut short
-    line = b"\n" + orjson.dumps(list(document)) + b"\n"
+    line = line_of(document)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import orjson
 from fastapi import HTTPException
 from fastapi.responses import Response
+from pydantic import BaseModel, Field
 
 from stream.dashboard.colours import Limits
 from stream.dashboard.planes import as_csv, as_npy, as_png, as_tiff
@@ -23,7 +24,27 @@ MEDIA_TYPES = {
     "png": "image/png",
     "tiff": "image/tiff",
 }
+FORMS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {kind.partition(";")[0]: {"schema": {"format": "binary"}} for kind in MEDIA_TYPES.values()}}
+}
+"""Of an array, besides JSON: for the schema of the interface."""
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+class Refusal(BaseModel):
+    """Every answer that is no success."""
+
+    detail: str = Field(description="why, in one sentence")
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": Refusal, "description": "a Host header that is not this machine's, or a body that does not parse"},
+    401: {"model": Refusal, "description": "the key is missing or wrong"},
+    404: {"model": Refusal, "description": "no such scan, map, slice, voxel, or not yet"},
+    413: {"model": Refusal, "description": "a body that is too large"},
+    422: {"model": Refusal, "description": "a value that cannot be used, named"},
+    503: {"model": Refusal, "description": "a file of the run cannot be read"},
+}
 
 
 def dumps(value: Any) -> bytes:

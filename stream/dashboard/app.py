@@ -13,12 +13,13 @@ from stream.core.config import Config
 from stream.core.errors import BraggstreamError, UsageError
 from stream.core.rundir import RunDirectory
 from stream.dashboard import control, geometry, health, live, metrics, reflections, scans, summary, voxels
-from stream.dashboard.answers import Json
+from stream.dashboard.answers import REFUSALS, Json
 from stream.dashboard.beside import RunsBeside
 from stream.dashboard.colours import STATIC
 from stream.dashboard.guard import Guard
 from stream.dashboard.view import RunView
 from stream.dashboard.voxels import FitVoxel
+from stream.publish.connections import Connection
 
 SHUTDOWN = 1
 """Seconds that open connections have at the end."""
@@ -42,7 +43,7 @@ def create_app(directory: RunDirectory, config: Config, key: str, fit_voxel: Fit
     if not key:
         raise UsageError("the key of the HTTP interface is empty")
     # the interactive documentation of FastAPI loads from elsewhere, so only the schema is served
-    app = FastAPI(title="braggstream", version=__version__, docs_url=None, redoc_url=None)
+    app = FastAPI(title="braggstream", version=__version__, docs_url=None, redoc_url=None, responses=REFUSALS)
     app.state.view = RunView(directory, config)
     app.state.news = live.News(app.state.view)
     app.state.beside = RunsBeside(directory)
@@ -65,6 +66,7 @@ def create_server(
         create_app(directory, config, key, fit_voxel),
         host=config.dashboard.host,
         port=config.dashboard.port,
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=65536,
         log_config=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream.core.rundir import RunDirectory
 from stream.dashboard.view import RunView
@@ -24,17 +25,21 @@ class RunsBeside:
         own = self.directory.path.resolve()
         if not os.access(own.parent, os.R_OK | os.X_OK):
             return []
-        runs = [RunDirectory(path) for path in own.parent.iterdir() if path != own]
+        runs = [RunDirectory(path) for path in own.parent.iterdir() if path != own and not holds_link(path)]
         stamped = [(run.revision.stat().st_mtime, run.path.name) for run in runs if run.revision.is_file()]
         return [MARK + name for _, name in sorted(stamped, reverse=True)]
 
     def view(self, name: str) -> RunView | None:
         """The run of that name, None where there is none."""
-        if not name.startswith(MARK):
+        if not name.startswith(MARK) or name not in self.names():  # so that no other path can be asked for
             return None
         if name not in self._views:
-            if name not in self.names():  # so that no other path can be asked for
-                return None
             found = RunDirectory(self.directory.path.resolve().parent / name.removeprefix(MARK))
             self._views[name] = RunView(found, found.read_config())
         return self._views[name]
+
+
+def holds_link(path: Path) -> bool:
+    """True for a link, and for a directory with one in it: it could lead to any file, whose bytes would be numbers."""
+    places = (path, *path.glob("*"), *RunDirectory(path).fluorescence.path.glob("*"))
+    return any(place.is_symlink() for place in places)

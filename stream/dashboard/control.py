@@ -11,16 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream.analyse.classify.labels import check_names, read_names
 from stream.core.commands import Kind, post_command
 from stream.core.config import Region
-from stream.core.documents import checked, keep_document
+from stream.core.documents import checked, keep_document, line_of
 from stream.core.errors import LifecycleError, MessageError, UsageError
 from stream.core.lifecycle import Happening, Status, advance
-from stream.dashboard.answers import Json
+from stream.dashboard.answers import Json, Refusal
 from stream.dashboard.catalogue import kinds
 from stream.dashboard.scans import Run, ThisScan, newest
 from stream.dashboard.view import RunView
 
 router = APIRouter(prefix="/api/v1", tags=["control"])
 scan_router = APIRouter(prefix="/scans/{scan}", tags=["control"])
+
+
+TOO_LATE: dict[int | str, dict[str, Any]] = {409: {"model": Refusal, "description": "the run is over"}}
 
 
 class Body(BaseModel):
@@ -76,13 +79,13 @@ def labels(run: ThisScan, body: Labels) -> Response:
     return _post(run, "labels", {**body.model_dump(mode="json"), "partition": partition})
 
 
-@scan_router.post("/finish", status_code=202)
+@scan_router.post("/finish", status_code=202, responses=TOO_LATE)
 def finish(run: ThisScan) -> Response:
     """End the scan now and compute the final result of what was measured."""
     return _post(run, "finish", {}, Happening.ENDED)
 
 
-@scan_router.post("/abort", status_code=202)
+@scan_router.post("/abort", status_code=202, responses=TOO_LATE)
 def abort(run: ThisScan) -> Response:
     """End the run without a final result."""
     return _post(run, "abort", {}, Happening.ABORT)
@@ -105,6 +108,8 @@ def documents(run: Run, body: Documents) -> Response:
     """Take what a plan tells: where frames lie, that it rests, that it is over."""
     try:
         found = [checked(name, content) for name, content in body.documents]
+        for document in found:
+            line_of(document)  # so that a batch is taken whole or not at all
     except MessageError as error:
         raise HTTPException(422, str(error)) from None
     for document in found:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
-from stream.dashboard.answers import array_answer
+from stream.dashboard.answers import FORMS, array_answer
 from stream.dashboard.scans import Form, Scan
 from stream.ingest.integrate import Geometry, load_geometry
 
@@ -23,7 +23,7 @@ def the_geometry(path: Path) -> Geometry:
     return load_geometry(path)
 
 
-@router.get("/frame/two_theta")
+@router.get("/frame/two_theta", responses=FORMS)
 def two_theta(run: Scan, form: Form = "json") -> Response:
     """2θ in degrees in the middle of each pixel of the reduced frame; the wavelength in Å goes along."""
     found = run.frame()

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import Response
 
 from stream.core.revision import Revision
-from stream.dashboard.answers import Format, Json, array_answer
+from stream.dashboard.answers import FORMS, Format, Json, array_answer
 from stream.dashboard.catalogue import PROBABILITY, catalogue
 from stream.dashboard.view import RunView
 
@@ -92,7 +92,7 @@ def maps(run: Scan) -> Response:
     return Json({"revision": revision.number if revision else 0, "maps": entries})
 
 
-@router.get("/scans/{scan}/maps/{name}")
+@router.get("/scans/{scan}/maps/{name}", responses=FORMS)
 def one_map(
     run: Scan,
     name: str,
@@ -123,7 +123,7 @@ def sinograms(run: Scan) -> Response:
     return Json({"revision": revision.number if revision else 0, "sinograms": names})
 
 
-@router.get("/scans/{scan}/sinograms/{name}")
+@router.get("/scans/{scan}/sinograms/{name}", responses=FORMS)
 def sinogram(
     run: Scan, name: str, index: SliceIndex = 0, form: Form = "json", low: Low = None, high: High = None
 ) -> Response:
@@ -160,7 +160,7 @@ def particles(run: Scan) -> Response:
     return Json({"revision": revision.number, **found})
 
 
-@router.get("/scans/{scan}/frame")
+@router.get("/scans/{scan}/frame", responses=FORMS)
 def frame(run: Scan, form: Form = "json", low: Low = None, high: High = None) -> Response:
     """The latest detector frame, reduced; NaN where masked."""
     found = run.frame()

@@ -100,7 +100,7 @@ class Receiver:
         self._note(document)
         try:
             keep_document(path, document)
-        except StoreError as error:
+        except (MessageError, StoreError) as error:
             log.error("documents.lost", name=document.name, why=str(error))
 
     def _note(self, document: Document) -> None:
