@@ -14,6 +14,7 @@ from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.recorded import RecordedMessage
 from stream.ingest.recorder import Recorder
+from stream.ingest.slots import Slots
 
 
 @dataclass(slots=True)
@@ -27,10 +28,14 @@ class Books:
     journal: Journal
     ledger: Ledger
     recorder: Recorder | None
-    taken: set[int] = field(default_factory=set)
+    taken: Slots = field(init=False)
     recorded: dict[str, Any] | None = None
     waiting: list[tuple[FrameRow, Pattern]] = field(default_factory=list)
     arrivals: list[float] = field(default_factory=list)  # of the frames that are not committed yet, oldest first
+
+    def __post_init__(self) -> None:
+        """No frame is booked yet."""
+        self.taken = Slots(self.journal.slots)
 
     def record(self, parts: Parts, event: Event | MonitorEvent | None, received: float, stream: int = 0) -> None:
         """Put a message into the recording; None for its event where it could not be decoded."""

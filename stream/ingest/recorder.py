@@ -18,7 +18,7 @@ from stream.core.messages import Event, MonitorEvent, Parts
 from stream.ingest.master import MASTER, write_master
 from stream.ingest.recording import RESERVE, Recording
 
-LONGEST = 100_000  # messages of a file: HDF5 keeps up to 400 bytes of each in memory while it is open
+LONGEST = 20_000  # messages of a file: HDF5 keeps up to 400 bytes of each in memory while it is open
 RETRY = 5.0  # seconds until a suspended recording is tried again
 
 

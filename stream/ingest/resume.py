@@ -31,7 +31,7 @@ def resume(ingest: Ingest, *, sent_again: bool) -> None:
     for slot in sorted(damaged):
         ledger.forget(slot)
         ledger.event(f"slot {slot} of the journal was damaged; its grid point is free again")
-    ingest.books.taken = set(booked.keys() & intact.keys())
+    ingest.books.taken |= booked.keys() & intact.keys()
     ingest.received, ingest.messages = ledger.accounted, state.get("messages", 0)
     ingest.books.recorded, ingest.command = state.get("recorded"), state.get("command", 0)
     ingest.beside.join.restore(ledger.readings())
