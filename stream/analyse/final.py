@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -10,15 +12,19 @@ import numpy.typing as npt
 import structlog
 
 from stream.analyse.agreement import weigh_agreement
-from stream.analyse.slices import Voxels, WholeSlice, share_out, show, some_rays
+from stream.analyse.slices import Indices, Voxels, WholeSlice, share_out, show, some_rays
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
-from stream.analyse.tomography.displaced import DisplacedProjector, facing, reconstruct_displaced
+from stream.analyse.tomography.cuda.solver import Solve
+from stream.analyse.tomography.displaced import DisplacedProjector, facing, solve_displaced
 from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.spectral import SpectralSlice
+from stream.analyse.tomography.steps import relative
+from stream.core.axis import RadialAxis
 from stream.core.config import ReconstructionConfig
+from stream.scale.spread import Spread
 
 CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 
@@ -43,7 +49,7 @@ class FinalSlices:
     agreement: dict[str, Any]
     basis: Basis
     distance_um: float
-    """From the axis to the detector; once the first slice is through, negative where depth counts upstream."""
+    """From the axis to the detector; once the data have told the sense, negative where depth counts upstream."""
     solver: Solver
     """Of every channel without parallax; bases, parallax and other quantities are the CPU's."""
     sense: str | None = None
@@ -74,42 +80,81 @@ class FinalSlices:
         """What reconstructs the patterns: cpu or cuda."""
         return "cpu" if self.config.parallax or self.config.rank is not None else self.solver.name
 
-    def slice(self, s: int, volume: Floats) -> tuple[Voxels, Reals]:
-        """SIRT of one slice into volume (y, x, bin): its voxels, residual trace."""
-        part = SpectralSlice(self.projector, self.basis)
-        weights = self.weights[s]
+    def slices(self, volume: Floats, spread: Spread) -> Iterator[tuple[Voxels, Reals]]:
+        """Slice after slice, by SIRT into volume (slice, y, x, bin): its voxels, residual trace."""
+        projector = self.projector.on(spread.threads)
+        if self.config.rank is not None:
+            return self._in_a_basis(projector, volume, spread)
+        if self.config.parallax:
+            self._face()
+            solve = partial(_displaced, projector, self.store.axis, self.distance_um)
+            return self._every_channel(projector, solve, volume.shape[3], volume, spread)
+        solve = partial(self.solver.solve, projector)
+        return self._every_channel(projector, solve, self.solver.channels, volume, spread)
+
+    def _every_channel(
+        self, projector: Projector, solve: Solve, together: int, volume: Floats, spread: Spread
+    ) -> Iterator[tuple[Voxels, Reals]]:
+        """So many channels together, each for its own sake; those of the next slices may be begun before."""
+        iterations, patterns = self.config.iterations, self.store.patterns
+        blocks = [slice(c, c + together) for c in range(0, volume.shape[3], together)]
+        sinograms = (np.ascontiguousarray(rays[..., block]) for rays in patterns for block in blocks)
+        weights = (weights for weights in self.weights for _ in blocks)
+        solved = spread.map(partial(solve, iterations=iterations), sinograms, weights)
+        gains = spread.map(partial(noise_gain, projector, iterations=iterations), self.weights)
+        for s in range(len(volume)):
+            squares = np.zeros((2, iterations))
+            for block in blocks:
+                volume[s][..., block], more = next(solved)
+                squares += more
+            part = self._part(s, self.projector)
+            part.set_gain(next(gains))
+            yield WholeSlice(volume[s], part.inside, part.variances), relative(squares)
+
+    def _in_a_basis(self, projector: Projector, volume: Floats, spread: Spread) -> Iterator[tuple[Voxels, Reals]]:
+        """Coefficients, held at x ≥ 0 in between: a slice is worked on as one."""
+        parts = (self._part(s, projector) for s in range(len(volume)))
+        iterated = spread.map(partial(_iterated, iterations=self.config.iterations), parts)
+        for whole, (part, trace) in zip(volume, iterated, strict=True):
+            whole[:] = np.nan
+            share_out(partial(_show, whole, part), np.arange(part.count))
+            yield part, trace
+
+    def _part(self, s: int, projector: Projector) -> SpectralSlice:
+        """The rays of a slice in the basis, and their noise; nothing is iterated."""
+        part, weights = SpectralSlice(projector, self.basis), self.weights[s]
         for angle, position in some_rays(weights > 0):
             part.add(angle, position, self.store.patterns[s, angle, position], weights[angle, position])
         part.measure_noise(self.store.monitors[s], self.store.norms, self.store.taken_off)
-        if self.config.rank is None:
-            trace = self._every_channel(s, volume)
-            part.set_gain(noise_gain(self.projector, weights, self.config.iterations))
-            return WholeSlice(volume, part.inside, part.variances), trace
-        trace = np.concatenate([_constrained(part, n) for n in _portions(self.config.iterations)])
-        volume[:] = np.nan
-        share_out(lambda some: show(volume, part.inside, some, part.patterns(some)), np.arange(part.count))
-        return part, trace
+        return part
 
-    def _every_channel(self, s: int, out: Floats) -> Reals:
-        """Every channel of a slice, for its own sake; the residual trace."""
-        patterns, weights, iterations = self.store.patterns[s], self.weights[s], self.config.iterations
-        if not self.config.parallax:
-            return self.solver.reconstruct(self.projector, patterns, weights, iterations, out)[1]
-        if not weights.any():
-            out[:] = np.nan
-            return np.full(iterations, np.nan)
-        if self.sense is None:
-            self.distance_um = facing(self.projector, patterns, weights, self.store.axis, self.distance_um).distance_um
-            self.sense = "downstream" if self.distance_um > 0 else "upstream"
-            log.info("parallax.sense", sense=self.sense)
-        displaced = DisplacedProjector(self.projector, self.store.axis, self.distance_um)
-        return reconstruct_displaced(displaced, patterns, weights, iterations, out)
+    def _face(self) -> None:
+        """Find the sense of the depth, from the first slice that has rays."""
+        for patterns, weights in zip(self.store.patterns, self.weights, strict=True):
+            if weights.any():
+                found = facing(self.projector, patterns, weights, self.store.axis, self.distance_um)
+                self.distance_um = found.distance_um
+                self.sense = "downstream" if self.distance_um > 0 else "upstream"
+                log.info("parallax.sense", sense=self.sense)
+                return
 
 
-def _constrained(part: SpectralSlice, iterations: int) -> Reals:
-    trace = part.iterate(iterations)
-    share_out(part.constrain, np.arange(part.count))
-    return trace
+def _displaced(
+    projector: Projector, axis: RadialAxis, distance_um: float, rays: Floats, weights: Reals, iterations: int
+) -> tuple[Floats, Reals]:
+    return solve_displaced(DisplacedProjector(projector, axis, distance_um), rays, weights, iterations)
+
+
+def _iterated(part: SpectralSlice, iterations: int) -> tuple[SpectralSlice, Reals]:
+    traces = []
+    for n in _portions(iterations):
+        traces.append(part.iterate(n))
+        share_out(part.constrain, np.arange(part.count))
+    return part, np.concatenate(traces)
+
+
+def _show(volume: Floats, part: SpectralSlice, some: Indices) -> None:
+    show(volume, part.inside, some, part.patterns(some))
 
 
 def _portions(iterations: int) -> list[int]:

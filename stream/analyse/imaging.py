@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from stream.analyse.slices import Voxels
 from stream.analyse.tomography.additive import Additive
+from stream.scale.spread import HERE, Spread
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,10 +35,10 @@ class Imaging(Protocol):
         """The voxels of a slice as they stand."""
 
     def settle(self) -> None:
-        """Forget what the order of arrival has left behind; `final` follows."""
+        """Forget what the order of arrival has left behind; `finals` follow."""
 
-    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
-        """A slice from the complete, sorted set, written to `volume`: its voxels, and the trace of the residual."""
+    def finals(self, spread: Spread = HERE) -> Iterator[tuple[Voxels, npt.NDArray[np.float64]]]:
+        """Slice after slice from the complete, sorted set, written to `volume`: voxels, and the residual's trace."""
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
         """(slice, y, x) another quantity, from the numbers of the usable rays (slice, angle, position).

@@ -38,6 +38,7 @@ from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow
 from stream.ingest.ledger_reader import LedgerRecord
+from stream.scale.cluster import spread_over
 
 log = structlog.get_logger()
 
@@ -61,6 +62,8 @@ class Pipeline:
     reader: VoxelReader
     regions: dict[str, tuple[float, float] | None]
     elements: Elements | None = None
+    cluster: str | None = None
+    """Where the final reconstruction and fits are computed: a scheduler's address, None for this process."""
     trace: list[float] = field(default_factory=list)
     planes: list[Arrays] = field(default_factory=list)
     noise: npt.NDArray[np.float32] = field(init=False)
@@ -76,10 +79,11 @@ class Pipeline:
         axis: RadialAxis,
         background: list[float] | None,
         distance_um: float = np.inf,
+        cluster: str | None = None,
     ) -> Self:
         """Lay out patterns and volume, load phases, instrument and model.
 
-        distance_um: from the sample to the detector, along the beam.
+        distance_um: from the sample to the detector, along the beam. cluster: see `Pipeline`.
         """
         transmitted = config.detector.transmission is not None
         store = PatternStore.create(directory.patterns, grid, axis, background, transmitted)
@@ -97,7 +101,7 @@ class Pipeline:
         optics = Optics(store, imaging, distance_um, config.reconstruction.parallax)
         section = config.fluorescence
         elements = None if section is None else Elements.create(directory, config, section, store, imaging)
-        pipeline = cls(directory, config, store, sinograms, imaging, optics, reader, regions, elements)
+        pipeline = cls(directory, config, store, sinograms, imaging, optics, reader, regions, elements, cluster)
         pipeline.planes = [pipeline._blank(grid.map_shape[1:]) for _ in volume]
         pipeline.noise = np.full((len(volume), axis.bins), np.nan, dtype=np.float32)
         return pipeline
@@ -172,12 +176,12 @@ class Pipeline:
         self.imaging.settle()
         self.reader.settle()
         traces = []
-        for s in range(len(self.planes)):
-            voxels, trace = self.imaging.final(s)
-            if np.isfinite(trace).all():  # there were counts
-                traces.append(trace)
-            self.noise[s] = voxels.noise()
-            self.planes[s] = self._windows(voxels) | self.reader.read(s, voxels, {}, None)
+        with spread_over(self.cluster) as spread:
+            for s, (voxels, trace) in enumerate(self.imaging.finals(spread)):
+                if np.isfinite(trace).all():  # there were counts
+                    traces.append(trace)
+                self.noise[s] = voxels.noise()
+                self.planes[s] = self._windows(voxels) | self.reader.read(s, voxels, {}, None, spread)
         for s, planes in self.reader.named():
             self.planes[s] |= planes
         self._weigh()

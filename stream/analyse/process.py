@@ -31,8 +31,8 @@ RESTING = 10  # updates without a new frame before the live volume rests
 log = structlog.get_logger()
 
 
-def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
-    """Follow the run in `directory` until `stop` is set."""
+def run_analyse(directory: RunDirectory, stop: threading.Event, cluster: str | None = None) -> None:
+    """Follow the run in `directory` until `stop` is set; final results come from the cluster, where there is one."""
     config = directory.read_config()
     grid = ScanGrid.from_config(config.scan)
     ledger = LedgerReader(directory.ledger, grid)
@@ -41,7 +41,7 @@ def run_analyse(directory: RunDirectory, stop: threading.Event) -> None:
             return
     threadpool_limits(1, "blas")  # its threads spin while they wait, and the work is shared out to threads as it is
     axis = RadialAxis(**state["axis"])
-    pipeline = Pipeline.create(directory, config, grid, axis, state["background"], state["distance_um"])
+    pipeline = Pipeline.create(directory, config, grid, axis, state["background"], state["distance_um"], cluster)
     feed = None if config.fluorescence is None else SpectraFeed.of(directory, grid)
     Follower(directory, config, ledger, Journal.read_only(directory.journal), pipeline, feed).run(stop)
 

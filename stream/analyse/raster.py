@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from stream.analyse.slices import Floats, Indices, Voxels, WholeSlice
 from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
+from stream.scale.spread import HERE, Spread
 
 
 @dataclass(slots=True)
@@ -54,11 +56,11 @@ class Raster:
         """Take every point again."""
         self.given[:] = False
 
-    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
-        """The whole picture; there is no residual."""
-        self.volume[s] = np.nan
+    def finals(self, spread: Spread = HERE) -> Iterator[tuple[Voxels, npt.NDArray[np.float64]]]:
+        """The whole picture, at once; there is no residual."""
+        self.volume[:] = np.nan
         self.update(0.0)
-        return self.voxels(s), np.zeros(0)
+        yield self.voxels(0), np.zeros(0)
 
     def coverage(self) -> Floats:
         """(1, y, x): 1 where a point was measured, else 0."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal
@@ -23,6 +24,7 @@ from stream.analyse.tomography.sirt import fading, reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
+from stream.scale.spread import HERE, Spread
 
 GROWN = 1.2  # times the rays that basis and noise are of, before they are made anew
 SETS = 6  # of projections, in live volumes
@@ -204,11 +206,12 @@ class Tomograph:
         )
         self.basis = self._final.basis
 
-    def final(self, s: int) -> tuple[Voxels, npt.NDArray[np.float64]]:
-        """SIRT of one slice from zero on the complete, sorted set, after `settle`: its voxels, residual trace."""
+    def finals(self, spread: Spread = HERE) -> Iterator[tuple[Voxels, npt.NDArray[np.float64]]]:
+        """SIRT of slice after slice from zero on the complete, sorted set, after `settle`: voxels, residual trace."""
         assert self._final is not None, "settle comes first"
-        self.columns[s] = self._final.projector.column_sums(self.weights()[s])  # measured, however little it counts
-        return self._final.slice(s, self.volume[s])
+        for s, measured in enumerate(self.weights()):  # however little a ray counts
+            self.columns[s] = self._final.projector.column_sums(measured)
+        return self._final.slices(self.volume, spread)
 
     def image(self, sinogram: Additive, usable: npt.NDArray[np.bool_], iterations: int) -> Floats:
         """(slice, y, x, …) SIRT of other quantities that add along the usable rays (slice, angle, position, …)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -25,6 +26,7 @@ from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
 from stream.core.config import Config
 from stream.core.errors import FitError
+from stream.scale.spread import HERE, Spread
 
 Arrays = dict[str, npt.NDArray[Any]]
 Floats = npt.NDArray[np.float32]
@@ -82,7 +84,7 @@ class VoxelReader:
         """The map that the strain statistics are of."""
         return f"strain_{self.strain_phase}" if self.strain_phase else None
 
-    def read(self, s: int, voxels: Voxels, previous: Arrays, budget: float | None) -> Arrays:
+    def read(self, s: int, voxels: Voxels, previous: Arrays, budget: float | None, spread: Spread = HERE) -> Arrays:
         """Maps (y, x) of slice `s`, NaN or -1 outside the field of view.
 
         Parameters
@@ -92,6 +94,8 @@ class VoxelReader:
         budget
             Seconds for classes and fits, which take voxels in turn; None reads every voxel, from these data alone,
             but for its name: `named` gives that once all slices are read.
+        spread
+            What fits are handed to.
         """
         live = self._live.setdefault(s, Live()) if budget is not None else None
         planes = previous if live else self.blank(voxels.inside.shape)
@@ -103,7 +107,7 @@ class VoxelReader:
         elif self.naming is not None and budget is not None:
             planes = planes | self.naming.live(s, voxels, planes, budget * CLASSES)
             fitted = budget * (1 - CLASSES)
-        return planes | self._fit(voxels, planes, live, fitted or 0.0)
+        return planes | self._fit(voxels, planes, live, fitted or 0.0, spread)
 
     def named(self) -> Iterator[tuple[int, Arrays]]:
         """Classes and clusters of the slices that were read without a budget, from all of them together."""
@@ -164,7 +168,7 @@ class VoxelReader:
         if self.naming is not None:
             yield f"model: {self.naming.given.name}, sha256 {self.naming.given.told['sha256'][:12]}"
 
-    def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float) -> Arrays:
+    def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float, spread: Spread) -> Arrays:
         if self.fit is None:
             return {}
         begun = time.monotonic()
@@ -174,7 +178,7 @@ class VoxelReader:
             left = budget - (time.monotonic() - begun)
             chosen = np.arange(voxels.count) if live is None else turn.choose(voxels.count, left)
             with turn.timed(len(chosen)):
-                result = self._fitted(voxels, chosen, start)
+                result = self._fitted(voxels, chosen, start, spread)
         except FitError as error:
             log.warning("fit.refused", reason=str(error))
             return {}
@@ -199,10 +203,10 @@ class VoxelReader:
             live.start, live.patience = self.start, time.monotonic() - begun
         return self.start
 
-    def _fitted(self, voxels: Voxels, chosen: Indices, start: State) -> FitResult:
+    def _fitted(self, voxels: Voxels, chosen: Indices, start: State, spread: Spread) -> FitResult:
         assert self.fit is not None
-        parts = [self.fit.fit(voxels.patterns(some), voxels.variances(some), start) for some in batches(chosen)]
-        result = joined(parts)
+        fit, some = partial(self.fit.fit, start=start, threads=spread.threads), list(batches(chosen))
+        result = joined(list(spread.map(fit, map(voxels.patterns, some), map(voxels.variances, some))))
         if result.extrapolated and not self._told_of_range:
             self._told_of_range = True
             assert self.fit.instrument is not None

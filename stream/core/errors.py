@@ -72,6 +72,10 @@ class MessageError(BraggstreamError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[MessageError], tuple[Reject, str]]:
+        """Carried to another process with its reason."""
+        return type(self), (self.reason, str(self))
+
 
 class StoreError(BraggstreamError):
     """Journal, ledger or recording cannot be written or trusted."""

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.tomography import sirt
-from stream.analyse.tomography.cuda import CudaProjector, reconstruct
+from stream.analyse.tomography.cuda import CudaProjector, solve
 from stream.analyse.tomography.projector import Floats, Projector
 from stream.ingest.integrate.cuda import Card
 from stream.service.doctor import Finding
@@ -46,10 +46,10 @@ def check_sirt(xp: Any, card: Card, size: Size = SIZE) -> Finding:
     device = CudaProjector(projector, card)
 
     def on_cpu(iterations: int) -> tuple[Floats, npt.NDArray[np.float64]]:
-        return sirt.reconstruct(projector, sinogram, measured, iterations)
+        return sirt.solve(projector, sinogram, measured, iterations)
 
     def on_card(iterations: int) -> tuple[Floats, npt.NDArray[np.float64]]:
-        return reconstruct(xp, device, sinogram, measured, iterations)
+        return solve(xp, device, sinogram, measured, iterations)
 
     difference = _difference(on_card(size.iterations)[0], on_cpu(size.iterations)[0])
     text = f"differs by {difference:.1g} of the maximum"

@@ -76,8 +76,8 @@ def _voxels(config: Config, store: PatternStore, integrate: CpuIntegrator) -> No
     tomograph.refine(1.0)
     tomograph.settle()
     reader = VoxelReader.from_config(config, integrate.axis)
-    for s in range(slices):
-        reader.read(s, tomograph.final(s)[0], {}, None)
+    for s, (voxels, _) in enumerate(tomograph.finals()):
+        reader.read(s, voxels, {}, None)
     separate(np.ones((8, 8), dtype=bool))
 
 

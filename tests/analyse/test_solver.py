@@ -50,7 +50,7 @@ def final(store: PatternStore, solver: Solver, **config: Any) -> tuple[npt.NDArr
     tomograph = Tomograph(store, asked, volume, store.patterns.sum(axis=-1), 1e5, solver)
     assert tomograph.told["reconstruction_backend"] == "cpu", "live volumes"
     tomograph.settle()
-    traces = [tomograph.final(s)[1] for s in range(len(volume))]
+    traces = [trace for _, trace in tomograph.finals()]
     return volume, np.array(traces), tomograph.told["reconstruction_backend"]
 
 
@@ -75,7 +75,7 @@ def test_what_the_card_does_not_do_is_the_cpus_and_told_so(store: PatternStore, 
 
 @pytest.mark.parametrize("backend", ["auto", "cpu", "opencl"])
 def test_the_cpu_unless_cuda_is_asked_for(backend: Any) -> None:
-    assert Solver.open(backend) == Solver("cpu", sirt.reconstruct)
+    assert Solver.open(backend) == Solver("cpu", sirt.solve)
 
 
 def test_a_card_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_an_absorbing_electrode_with_and_without_the_reading(tmp_path: Path) -> 
         volume = np.zeros((*grid.map_shape, BINS), dtype=np.float32)
         tomograph = Tomograph(store, ReconstructionConfig(iterations=60, center=0.0), volume, store.patterns[..., 0])
         tomograph.settle()
-        tomograph.final(0)
+        next(tomograph.finals())
         found[name] = np.median(volume[0, ..., 0][whole])
         if store.transmission is not None:
             density = tomograph.image(store.transmission.depths, store.with_beam, 60)[0]

@@ -11,10 +11,11 @@ import pytest
 from pyFAI.detectors import Detector as PixelDetector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.analyse.tomography.displaced import DisplacedProjector, Resampling, facing, reconstruct_displaced
+from stream.analyse.tomography.displaced import DisplacedProjector, Resampling, facing, solve_displaced
 from stream.analyse.tomography.parallax import parallax_bounds
 from stream.analyse.tomography.projector import Projector, blocks
 from stream.analyse.tomography.sirt import reconstruct
+from stream.analyse.tomography.steps import relative
 from stream.core.axis import RadialAxis
 from stream.simulate.detector import Detector
 from stream.simulate.forward import zone_lengths
@@ -165,10 +166,9 @@ def test_the_correction_takes_away_what_detectors_elsewhere_feign(grains: Grains
     everything = np.ones((ANGLES, COUNT))
     plain, _ = reconstruct(grains.projector, grains.sinogram, everything, 30)
     displaced = DisplacedProjector(grains.projector, grains.axis, DISTANCE)
-    right, wrong = np.empty_like(plain), np.empty_like(plain)
-    residual = reconstruct_displaced(displaced, grains.sinogram, everything, 30, right)
+    right, squares = solve_displaced(displaced, grains.sinogram, everything, 30)
     mirrored = DisplacedProjector(grains.projector, grains.axis, -DISTANCE)
-    worse = reconstruct_displaced(mirrored, grains.sinogram, everything, 10, wrong)
+    wrong, worse = solve_displaced(mirrored, grains.sinogram, everything, 10)
 
     (before, spread), (after, rest), (doubled, _) = map(grains.shifts, (plain, right, wrong))
     expected = np.array([-2 / np.pi * cx for _, cx in grains.centers]) / DISTANCE
@@ -176,7 +176,7 @@ def test_the_correction_takes_away_what_detectors_elsewhere_feign(grains: Grains
     assert np.abs(before).max() > 1.5e-4
     assert np.abs(after).max() < np.abs(before).max() / 5
     assert np.abs(doubled).max() > 1.5 * np.abs(before).max()  # the sign is that of the geometry
-    assert residual[9] < worse[9]
+    assert relative(squares)[9] < relative(worse)[9]
     assert rest[:-1].std() < spread[:-1].std() / 2  # each has the same bias, of a fit to second order
     assert np.isnan(right[~grains.projector.support]).all()
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from stream.analyse.tomography.lanes import LANES
 from stream.analyse.tomography.moments import back_block, forward_block
 from stream.analyse.tomography.projector import Floats, Projector, blocks
+from stream.analyse.tomography.steps import relative
 from stream.core.axis import RadialAxis, from_two_theta
 
 REACH = 8  # bins to either side of a sample: there the cardinal cubic spline is 3e-5
@@ -134,10 +135,10 @@ class DisplacedProjector:
         )
 
 
-def reconstruct_displaced(
-    displaced: DisplacedProjector, sinogram: Floats, measured: ArrayLike, iterations: int, out: Floats
-) -> NDArray[np.float64]:
-    """As `reconstruct` into `out`, with parallax; each iteration goes over all channels, which depend on each other."""
+def solve_displaced(
+    displaced: DisplacedProjector, sinogram: Floats, measured: ArrayLike, iterations: int
+) -> tuple[Floats, NDArray[np.float64]]:
+    """As `solve`, with parallax; each iteration goes over all channels, which depend on each other."""
     projector = displaced.projector
     weight = np.asarray(measured, np.float64)
     crossing = projector.row_sums > _GRAZING * abs(projector.step_um)
@@ -145,7 +146,7 @@ def reconstruct_displaced(
     ray_scale = ray_weight / np.where(crossing, projector.row_sums, 1).astype(np.float32)[..., None]
     columns = projector.column_sums(weight)
     scale = np.where(columns > 0, 1 / np.where(columns > 0, columns, 1), 0).astype(np.float32)[..., None]
-    volume = np.zeros(out.shape, np.float32)
+    volume = np.zeros((projector.count, projector.count, sinogram.shape[2]), np.float32)
     gradient = np.empty_like(volume)
     squares = np.zeros((2, iterations))
     for n in range(iterations):
@@ -161,9 +162,9 @@ def reconstruct_displaced(
         gradient *= scale
         volume += gradient
         np.maximum(volume, 0, out=volume)
-    known = np.isfinite(sinogram[weight > 0]).any(axis=0)
-    out[:] = np.where(known & projector.support[..., None], volume, np.float32(np.nan))
-    return np.asarray(np.sqrt(squares[0] / np.where(squares[1] > 0, squares[1], np.nan)))
+    volume[..., ~np.isfinite(sinogram[weight > 0]).any(axis=0)] = np.nan
+    volume[~projector.support] = np.nan
+    return volume, squares
 
 
 def facing(
@@ -176,7 +177,6 @@ def facing(
     found = []
     for sense in (1, -1):
         displaced = DisplacedProjector(projector, axis, sense * distance_um)
-        volume = np.empty((projector.count, projector.count, axis.bins), np.float32)
-        trace = reconstruct_displaced(displaced, sinogram, measured, PROBE, volume)
-        found.append((float(trace[-1]), displaced))
+        _, squares = solve_displaced(displaced, sinogram, measured, PROBE)
+        found.append((float(relative(squares)[-1]), displaced))
     return min(found, key=lambda each: each[0])[1]

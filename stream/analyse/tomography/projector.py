@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cache, cached_property
 
 import numba
@@ -197,6 +198,12 @@ class Projector:
             self.over_rows(lambda i0, i1: self.back_block(b, x, i0, i1))
             out[..., block] = x[..., :width]
         return out
+
+    def on(self, threads: int | None) -> Projector:
+        """The same projector in so many threads; None leaves them."""
+        other = copy(self)
+        other.threads = threads or self.threads
+        return other
 
     def part(self, angles: NDArray[np.intp]) -> Projector:
         """The same projector with some of its angles, by index."""

@@ -18,19 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stream.analyse.tomography.projector import Floats, Projector, blocks
-from stream.analyse.tomography.steps import RaySet, iterate
+from stream.analyse.tomography.steps import RaySet, iterate, relative
 from stream.core.errors import UsageError
 
 FEWEST = 6  # projections in a set
 
 
 def reconstruct(
-    projector: Projector,
-    sinogram: Floats,
-    measured: ArrayLike,
-    iterations: int,
-    out: Floats | None = None,
-    iterate: Callable[..., NDArray[np.float64]] = iterate,
+    projector: Projector, sinogram: Floats, measured: ArrayLike, iterations: int
 ) -> tuple[Floats, NDArray[np.float64]]:
     """Reconstruct from x = 0 with a fixed number of iterations.
 
@@ -41,8 +36,6 @@ def reconstruct(
     ----------
     sinogram : (angle, position, channel), intensity; NaN where not known
     measured : (angle, position), bool or ray weights 0..1
-    out : where the volume goes, such as a file; a new array by default
-    iterate : what takes the steps, on the CPU by default
 
     Returns
     -------
@@ -54,15 +47,28 @@ def reconstruct(
     UsageError
         a sinogram, or weights, of another shape than the projector's rays
     """
+    volume, squares = solve(projector, sinogram, measured, iterations)
+    return volume, relative(squares)
+
+
+def solve(
+    projector: Projector,
+    sinogram: Floats,
+    measured: ArrayLike,
+    iterations: int,
+    iterate: Callable[..., NDArray[np.float64]] = iterate,
+) -> tuple[Floats, NDArray[np.float64]]:
+    """As `reconstruct`, but the residual as sums, to which those of other channels can be added: see `relative`.
+
+    iterate : what takes the steps, on the CPU by default
+    """
     weight = np.asarray(measured, np.float64)
     if not weight.shape == sinogram.shape[:2] == projector.rays:
         raise UsageError(
             f"The scan has {projector.rays} rays (angle, position), "
             f"the sinogram {sinogram.shape[:2]} and its weights {weight.shape}."
         )
-    shape = (projector.count, projector.count, sinogram.shape[2])
-    volume = np.empty(shape, np.float32) if out is None else out
-    volume[:] = np.nan
+    volume = np.full((projector.count, projector.count, sinogram.shape[2]), np.nan, np.float32)
     for block in blocks(sinogram.shape[2]):
         known = np.isfinite(sinogram[..., block][weight > 0]).any(axis=0)
         _start(projector, volume, block.start + np.flatnonzero(known))
@@ -162,7 +168,7 @@ class ProgressiveSirt:
         """Run iterations on all measured rays; the residual before each, (iterations,)."""
         started = time.perf_counter()
         self._refresh()
-        trace = iterate(
+        squares = iterate(
             self._steps,
             self.sinogram,
             self.volume,
@@ -172,6 +178,7 @@ class ProgressiveSirt:
             diffusion=self.diffusion,
         )
         self._seconds = (time.perf_counter() - started) / iterations
+        trace = relative(squares)
         self.residual = float(trace[-1])
         return trace
 

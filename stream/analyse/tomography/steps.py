@@ -97,10 +97,11 @@ def iterate(
     aside: int = 0,
     diffusion: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Iterate `volume` in place, LANES channels after each other; returns the residual before each iteration.
+    """Iterate `volume` in place, LANES channels after each other.
 
-    An iteration is one step with each of the sets of rays, after voxels have exchanged a share of `diffusion` with
-    their neighbours.
+    Returns (2, iterations) Σ W (b - A x)² before each iteration, and Σ W b², over all channels but `aside`; see
+    `relative`. An iteration is one step with each of the sets of rays, after voxels have exchanged a share of
+    `diffusion` with their neighbours.
     """
     lowest = np.float32(0 if nonnegative else -np.inf)
     x, gradient = (np.zeros((*volume.shape[:2], LANES), np.float32) for _ in range(2))
@@ -115,9 +116,14 @@ def iterate(
             for move in moves:
                 squares[:, n, block] += move.take()[:, :width]
         volume[..., block] = x[..., :width]
-    misfits, signals = squares[..., : volume.shape[2] - aside].sum(axis=2)
-    known = np.where(signals > 0, signals, np.nan)
-    trace: NDArray[np.float64] = np.sqrt(misfits / known)
+    total: NDArray[np.float64] = squares[..., : volume.shape[2] - aside].sum(axis=2)
+    return total
+
+
+def relative(squares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(iterations,) the residual |b - A x| / |b|, from what `iterate` returns; NaN where b is nothing."""
+    misfits, signals = squares
+    trace: NDArray[np.float64] = np.sqrt(misfits / np.where(signals > 0, signals, np.nan))
     return trace
 
 

@@ -6,7 +6,7 @@ The source projector.cu is compiled by CuPy when a device is taken for it.
 from __future__ import annotations
 
 from stream.analyse.tomography.cuda.projector import CudaProjector, with_kernels
-from stream.analyse.tomography.cuda.sirt import reconstruct
+from stream.analyse.tomography.cuda.sirt import solve
 from stream.analyse.tomography.cuda.solver import Solver
 
-__all__ = ["CudaProjector", "Solver", "reconstruct", "with_kernels"]
+__all__ = ["CudaProjector", "Solver", "solve", "with_kernels"]

@@ -18,20 +18,15 @@ from stream.ingest.integrate.cuda.card import Card
 TOGETHER = 256  # channels: 2 GB on the card at 560 positions and 180 angles
 
 
-def reconstruct(
-    xp: Any,
-    projector: CudaProjector,
-    sinogram: Floats,
-    measured: ArrayLike,
-    iterations: int,
-    out: Floats | None = None,
+def solve(
+    xp: Any, projector: CudaProjector, sinogram: Floats, measured: ArrayLike, iterations: int
 ) -> tuple[Floats, NDArray[np.float64]]:
-    """As `stream.analyse.tomography.sirt.reconstruct`, arguments, results and errors, to single precision.
+    """As `stream.analyse.tomography.sirt.solve`, arguments, results and errors, to single precision.
 
     xp is the array namespace of the card's memory: CuPy, or NumPy where the kernels run on the host.
     """
     iterate = partial(_iterate, xp, projector.card)
-    return sirt.reconstruct(projector.host, sinogram, measured, iterations, out, iterate)
+    return sirt.solve(projector.host, sinogram, measured, iterations, iterate)
 
 
 def _iterate(
@@ -60,9 +55,7 @@ def _iterate(
                     sums.append(xp.stack(both))
             squares += card.get(xp.stack(sums)).reshape(iterations, len(moves), 2).sum(axis=1).T
             volume[..., block] = card.get(x)
-    misfits, signals = squares
-    trace: NDArray[np.float64] = np.sqrt(misfits / np.where(signals > 0, signals, np.nan))
-    return trace
+    return squares
 
 
 class _Step:
