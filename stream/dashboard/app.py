@@ -23,6 +23,8 @@ from stream.publish.connections import Connection
 
 SHUTDOWN = 1
 """Seconds that open connections have at the end."""
+LONGEST = 200
+"""Characters of a value that a sentence repeats."""
 
 
 def create_app(directory: RunDirectory, config: Config, key: str, fit_voxel: FitVoxel | None = None) -> FastAPI:
@@ -90,7 +92,7 @@ def _not_valid(_: Request, error: Exception) -> Response:
     key = ".".join(str(part) for part in first["loc"][1:]) or "the body"
     message = first["msg"].removeprefix("Value error, ")
     given = first.get("input")
-    value = f" is {given!r}" if isinstance(given, str | int | float) else ""
+    value = f" is {given!r:.{LONGEST}}" if isinstance(given, str | int | float) else ""
     return Json({"detail": f"{key}{value}: {message[0].lower()}{message[1:]}"}, status_code=422)
 
 

@@ -20,8 +20,9 @@ PARTICLES: dict[str, Any] = {"particles": [], "particle_correlation": {}}
 """What the metadata tell of particles, and what they mean by saying nothing."""
 SliceIndex = Annotated[int, Query(alias="slice", description="index of the slice, from 0")]
 Form = Annotated[Format, Query(alias="format")]
-Low = Annotated[float | None, Query(allow_inf_nan=False, description="lower end of the colours of a PNG")]
-High = Annotated[float | None, Query(allow_inf_nan=False, description="upper end of the colours of a PNG")]
+BOUND = 1e38  # beyond it float32 overflows
+Low = Annotated[float | None, Query(ge=-BOUND, le=BOUND, description="lower end of the colours of a PNG")]
+High = Annotated[float | None, Query(ge=-BOUND, le=BOUND, description="upper end of the colours of a PNG")]
 
 
 def the_run(request: Request) -> RunView:
