@@ -18,6 +18,9 @@ from helpers.recording_process import FRAMES, recording
 from helpers.tiled_run import BINS, KEY, SIZE, Run, Server, make_run
 from PIL import Image
 from tiled.queries import FullText, Key
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.sync.server import serve
 
 from stream.core.errors import UnavailableError
 from stream.core.files import read_json
@@ -250,6 +253,35 @@ def test_anybody_reads_and_nobody_writes_without_the_key(shown: Run) -> None:
     assert file.status_code == 403, "raw files are not for everybody"
 
 
+def test_tiled_answers_no_foreign_name_page_or_body(shown: Run) -> None:
+    with httpx.Client(base_url=shown.url, trust_env=False) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        writes = [
+            (verb, path)
+            for path, found in paths.items()
+            for verb in found
+            if verb in {"post", "put", "patch", "delete"}
+        ]
+        assert len(writes) > 10
+        for verb, path in writes:
+            path = path.replace("{path}", "shown").replace("{provider}", "x")
+            assert client.request(verb, path, content=b"{not json").status_code == 401, path
+            wrong = {"Authorization": f"Apikey {KEY}x"}
+            assert client.request(verb, path, content=b"{not json", headers=wrong).status_code == 401, path
+        assert client.get("/api/v1/", headers={"Host": "evil.example"}).status_code == 400
+        headers = client.get("/api/v1/").headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        for up in ("../", "..%2f", "%2e%2e/", "..%252f", "....//", "/"):
+            for target in ("etc/passwd", "key", "catalog.db", "config.yaml"):
+                for route in ("metadata", "array/full", "asset/bytes", "container/full"):
+                    answer = client.get(f"/api/v1/{route}/{up * 6}{target}")
+                    assert answer.status_code in {400, 403, 404, 422}, (route, up, target)
+    address = shown.url.replace("http", "ws") + "/api/v1/stream/single/shown?envelope_format=json"
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(address, proxy=None, origin="http://evil.example")  # type: ignore[arg-type]
+
+
 def test_a_masked_map_is_drawn(shown: Run) -> None:
     url = f"{shown.url}/api/v1/array/full/{shown.config.scan.name}/maps/global"
     image = np.asarray(Image.open(io.BytesIO(httpx.get(url, params={"format": "png"}).content)))
@@ -434,6 +466,16 @@ def test_a_wrong_key_is_told_and_tried_again(run: Run) -> None:
     assert "401" in read_json(run.directory.published)["error"]
     publisher.close()
     assert publisher.failure is None
+
+
+def test_a_page_of_a_proxy_is_no_tiled() -> None:
+    def answer(connection: Any, _: Any) -> Any:
+        return connection.respond(200, "down for maintenance")
+
+    with serve(lambda _: None, "127.0.0.1", 0, process_request=answer) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        with pytest.raises(httpx.HTTPError, match="no Tiled"):
+            attach(f"http://127.0.0.1:{proxy.socket.getsockname()[1]}", KEY, "s", "id", embedded=True)
 
 
 def test_a_tiled_that_dies_and_comes_back_gets_the_newest_state(servers: tuple[Server, Server], run: Run) -> None:
