@@ -55,6 +55,13 @@ def test_kinds_are_found_and_numbered_by_brightness(kinds: np.ndarray) -> None:
     np.testing.assert_allclose(published["patterns"][2][:117], kinds[2][:117], rtol=0.02)
 
 
+def test_a_slice_of_which_nothing_is_known_yet_has_none(kinds: np.ndarray) -> None:
+    clusters = Clusters()
+    clusters.take(0, sampled(np.zeros((50, Q_GRID.bins), np.float32), level=0.0))
+    clusters.find()
+    assert (clusters.index(kinds, 0.0) == -1).all()
+
+
 def test_dbscan_puts_no_two_kinds_together(kinds: np.ndarray) -> None:
     truth = np.random.default_rng(4).integers(GROUPS, size=600)
     values = grains(kinds, truth)

@@ -45,5 +45,6 @@ class Sample:
 
 
 def compressed(values: Floats, level: float) -> npt.NDArray[np.float64]:
-    """Intensities over the slice's level, linear far below it, logarithmic far above; 0 where not known."""
-    return np.arcsinh(np.nan_to_num(values).astype(np.float64) * (COMPRESSION / level))
+    """Intensities over the slice's level, linear far below it, logarithmic far above; 0 where either is not known."""
+    scale = COMPRESSION / level if level > 0 else 0.0
+    return np.arcsinh(np.nan_to_num(values).astype(np.float64) * scale)
