@@ -23,7 +23,7 @@ from stream.ingest.ledger_reader import LedgerReader
 if TYPE_CHECKING:
     from stream.publish.outgoing import Outgoing
 
-POLL = 0.05  # seconds between two looks at the run directory
+POLL = 0.02  # seconds between two looks at the run directory
 BACKOFF = (0.5, 1.0, 2.0)  # seconds between two attempts while Tiled is away
 
 log = structlog.get_logger()
