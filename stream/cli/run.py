@@ -53,6 +53,8 @@ def replay(
 
     if not recording.exists():
         raise UsageError(f"there is no recording {recording}")
+    for folder in (recording, recording.parent, recording.parent.parent):  # the run directory that it lies in, if any
+        RunDirectory(folder).check_format()
     recording_files(recording)
     if output is not None and output.resolve() in (recording.resolve(), *recording.resolve().parents):
         raise UsageError(f"--output {output} holds the recording itself; give another directory")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stream.cli.run import RUNS
-from stream.core.errors import UsageError
+from stream.core.errors import RunDirectoryError, UsageError
 from stream.service.runs import Run, list_runs, removable, remove
 
 GB = 1e9
@@ -29,7 +29,7 @@ def runs(
     prune: Annotated[bool, typer.Option("--prune", help="Remove what --older-than and --down-to choose.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """List run directories; remove finished ones by age and size. An unfinished run is never removed."""
+    """List run directories; remove finished ones by age and size. One that is unfinished or in use is never removed."""
     if prune and older_than is None and down_to is None:
         raise UsageError("--prune needs --older-than DAYS or --down-to GB, which say what is to go")
     found = list_runs(folder)
@@ -45,8 +45,12 @@ def runs(
     if not yes:
         typer.confirm(f"remove these {len(found)} runs with their recordings and results?", abort=True)
     for run in found:
-        remove(run)
-        typer.echo(f"removed {run.path}")
+        try:
+            remove(run)
+        except RunDirectoryError as error:  # somebody has opened it meanwhile, or still serves it
+            typer.echo(f"kept: {error}")
+        else:
+            typer.echo(f"removed {run.path}")
 
 
 def _table(found: list[Run], title: str) -> Table:

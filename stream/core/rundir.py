@@ -3,6 +3,7 @@
 ::
 
     config.yaml      the resolved config              written by the supervisor
+    format.json      what wrote the directory         written by the supervisor
     lock             held by the process set
     key              of the HTTP interface, 0600
     recording/       raw-0001.h5, ...                 written by ingest
@@ -30,8 +31,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream import __version__
 from stream.core.config import Config, read_resolved
 from stream.core.errors import RunDirectoryError
+from stream.core.files import read_json, write_json
+
+FORMAT = 1
+"""Of what lies in a run directory; it grows with a change that earlier versions of this package would read wrongly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +57,41 @@ class RunDirectory:
         Raises
         ------
         RunDirectoryError
-            where the directory holds no run.
+            where the directory holds no run, or one of a later version.
         """
         if not self.config.is_file():
             raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.yaml")
+        self.check_format()
         return read_resolved(self.config)
+
+    def check_format(self) -> None:
+        """Refuse what a later version of this package wrote; a directory that tells no format is of the first.
+
+        Raises
+        ------
+        RunDirectoryError
+            naming both versions.
+        """
+        told = read_json(self.format) if self.format.is_file() else {"format": 1}
+        if told["format"] > FORMAT:
+            raise RunDirectoryError(
+                f"{self.path} is of format {told['format']}, written by braggstream {told['software']}: "
+                f"this is {__version__}, which reads format {FORMAT}; use the later one"
+            )
+
+    def write_format(self) -> None:
+        """Tell the format, of a new directory or of one that goes on with this version."""
+        write_json(self.format, {"format": FORMAT, "software": __version__})
 
     @property
     def config(self) -> Path:
         """The resolved config."""
         return self.path / "config.yaml"
+
+    @property
+    def format(self) -> Path:
+        """Format of the directory, and the version that wrote it."""
+        return self.path / "format.json"
 
     @property
     def lock(self) -> Path:

@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from stream.core.config import Config, read_resolved
+from stream.core.config import Config
 from stream.core.errors import BraggstreamError, RunDirectoryError
 from stream.core.files import read_json
 from stream.core.lifecycle import CLOSED, Status
 from stream.core.rundir import RunDirectory
 
 LOCK_WAIT = 5.0
-KEPT = {"lock", "beamline"}  # may lie in a directory that holds no run yet
+KEPT = {"lock", "format.json", "beamline"}  # may lie in a directory that holds no run yet
 FIXED_SECTIONS = ("scan", "detector", "fluorescence", "integration")
 
 
@@ -80,10 +80,10 @@ def holds_run(directory: RunDirectory) -> bool:
 
 def check_resume(directory: RunDirectory, config: Config) -> None:
     """Refuse to go on with a finished run or another scan; one whose final maps Tiled lacks is not finished."""
+    before = directory.read_config().model_dump(mode="json")
     status = read_status(directory)
     if status in CLOSED and is_published(directory):
         raise RunDirectoryError(f"{directory.path} holds a run that is {status}; give another --output")
-    before = read_resolved(directory.config).model_dump(mode="json")
     now = config.model_dump(mode="json")
     for section in FIXED_SECTIONS:
         for key, old, new in differences(before[section], now[section], section):

@@ -75,7 +75,8 @@ def run(
     lock = prepare(directory, job.config)
     try:
         wait_for_ports(job.config)
-        write_resolved(job.config, directory.config)  # first: it makes the directory a run's
+        directory.write_format()
+        write_resolved(job.config, directory.config)  # before all else: it makes the directory a run's
         directory.create()
         store_key(key, directory)
         sweep(directory)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from helpers.bench import write_config
 
+from stream import __version__
 from stream.core.config import write_resolved
 from stream.core.errors import ConfigError, RunDirectoryError
-from stream.core.rundir import RunDirectory
+from stream.core.files import write_json
+from stream.core.rundir import FORMAT, RunDirectory
 
 
 def test_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
@@ -38,6 +40,14 @@ def test_the_config_of_a_run(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     write_resolved(config, directory.config)
     assert directory.read_config() == config
+    directory.write_format()
+    assert directory.read_config() == config
+    write_json(directory.format, {"format": FORMAT + 1, "software": "9.2"})
+    with pytest.raises(
+        RunDirectoryError, match=rf"format {FORMAT + 1}, written by braggstream 9\.2: this is {__version__}"
+    ):
+        directory.read_config()
+    directory.format.unlink()  # as in a directory from before formats were told
     config.detector.geometry.unlink()
     with pytest.raises(ConfigError, match=r"detector\.geometry .* there is no such file"):
         directory.read_config()

@@ -98,13 +98,17 @@ def test_a_run_in_use_stays(make: Make, tmp_path: Path) -> None:
     write_json(path / "state.json", {"status": "acquiring", "revision": 3})
     with pytest.raises(RunDirectoryError, match="not finished; it stays"):
         remove(run)
+    write_json(path / "state.json", {"status": "complete", "revision": 3})
+    other = make("other", "complete", 30)
     descriptor = take_lock(RunDirectory(path))
     try:
         with pytest.raises(RunDirectoryError, match="in use"):
             remove(run)
+        said = runs(tmp_path, "--older-than", "0", "--prune", "--yes").stdout
     finally:
         os.close(descriptor)
-    assert path.exists()
+    assert (path.exists(), other.exists()) == (True, False)
+    assert f"kept: {path} is in use by another run" in said
 
 
 def test_what_is_to_go_must_be_said(tmp_path: Path) -> None:
