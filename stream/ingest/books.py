@@ -83,6 +83,7 @@ class Books:
         """Put what has gathered into recording and journal."""
         if self.recorder is not None:
             self.recorder.flush()
+            self.recorder.foresee(self.journal.slots - len(self.taken))
         for row, pattern in self.waiting:
             self.journal.write(row, pattern)
             self.ledger.add(row)

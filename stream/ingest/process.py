@@ -31,8 +31,9 @@ from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
 from stream.ingest.preview import Preview, warm_up
 from stream.ingest.recorder import Recorder
-from stream.ingest.reduction import Reduction
+from stream.ingest.reduction import THREADS, TOGETHER, Reduction
 from stream.ingest.resume import resume
+from stream.ingest.room import room_for_results
 from stream.ingest.series import Series
 from stream.ingest.sources import RecordingSource, SocketSource, Source
 from stream.ingest.spectra import SpectraReduction
@@ -108,7 +109,8 @@ def open_fluorescence(directory: RunDirectory, config: Config, stream: Fluoresce
     grid = ScanGrid.from_config(scan)
     reduction = SpectraReduction(detector=stream, grid=grid, note=ledger.event)
     shape = reduction.expected.shape
-    recorder = Recorder(directory.recording, shape, ledger.event) if config.recording.frames else None
+    reserve = room_for_results(grid, config.integration.bins)
+    recorder = Recorder(directory.recording, shape, ledger.event, reserve=reserve) if config.recording.frames else None
     ingest = Ingest(
         directory=directory,
         decode=decoder_for(stream.format if live else "auto"),
@@ -169,7 +171,8 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
     join = Join.create(grid, scan.series_frames, config.monitors, encoder)
     join.documents = Documents(KeptDocuments(directory.documents), grid, scan.order)
     join.located = scan.index == "bluesky"
-    recorder = Recorder(directory.recording, geometry.shape, ledger.event) if config.recording.frames else None
+    shape, reserve = geometry.shape, room_for_results(grid, config.integration.bins)
+    recorder = Recorder(directory.recording, shape, ledger.event, reserve=reserve) if config.recording.frames else None
     ingest = Ingest(
         directory=directory,
         decode=decoder_for(detector.format if live else "auto"),

@@ -16,7 +16,8 @@ from typing import Any
 from stream.core.errors import StoreError
 from stream.core.messages import Event, MonitorEvent, Parts
 from stream.ingest.master import MASTER, write_master
-from stream.ingest.recording import RESERVE, Recording
+from stream.ingest.recording import Recording
+from stream.ingest.room import MARGIN, Foresight
 
 LONGEST = 20_000  # messages of a file: HDF5 keeps up to 400 bytes of each in memory while it is open
 RETRY = 5.0  # seconds until a suspended recording is tried again
@@ -33,6 +34,8 @@ class Recorder:
         (rows, columns) of the detector.
     note
         takes a sentence for the run's events.
+    reserve
+        bytes of the disk that are left for others.
 
     Attributes
     ----------
@@ -46,12 +49,15 @@ class Recorder:
         shape: tuple[int, int],
         note: Callable[[str], None],
         clock: Callable[[], float] = time.monotonic,
+        reserve: int = MARGIN,
     ) -> None:
         self.suspended: str | None = None
         self._folder = folder
         self._shape = shape
         self._note = note
         self._clock = clock
+        self._reserve = reserve
+        self._foresight = Foresight(folder, reserve)
         self._recording: Recording | None = None
         self._missing = 0  # messages since the recording was suspended, and those lost with the file that failed
         self._again = 0.0  # when it may be tried again
@@ -78,7 +84,13 @@ class Recorder:
         if self.suspended is not None:
             self._note(f"recording again in {recording.name}; {self._missing} messages are not in it")
             self.suspended, self._missing = None, 0
+        self._foresight.count(sum(map(len, parts)))
         return {"file": recording.name, "count": index + 1}
+
+    def foresee(self, left: int) -> None:
+        """Note, once, that the disk has no room for so many more messages."""
+        for sentence in self._foresight.notes(left, self._clock()):
+            self._note(sentence)
 
     def flush(self) -> None:
         """Hand everything to the operating system."""
@@ -107,7 +119,7 @@ class Recorder:
         if recording is not None and (recording.misses_frames(event) or recording.count >= LONGEST):
             self._close_file()
         if self._recording is None:
-            self._recording = Recording(self._folder, self._shape)
+            self._recording = Recording(self._folder, self._shape, self._reserve)
         return self._recording
 
     def _close_file(self) -> None:
@@ -133,6 +145,6 @@ class Recorder:
             return False
         self._again = self._clock() + RETRY
         try:
-            return shutil.disk_usage(self._folder).free > 2 * RESERVE
+            return shutil.disk_usage(self._folder).free > self._reserve + MARGIN
         except OSError:
             return False

@@ -23,9 +23,8 @@ from stream.core.errors import StoreError
 from stream.core.messages import EncodedArray, Event, Image, MonitorEvent, Parts, SeriesEnd, SeriesStart
 from stream.ingest.envelope import find_blob, pack, seal
 from stream.ingest.rawformat import BYTES, INDEX, ROW, Kind, frame_pixels, nexus_data, stream_of, tell
+from stream.ingest.room import MARGIN
 
-RESERVE = 64 << 20
-"""Bytes of the disk left alone: HDF5 must be able to flush and close, the ledger to book what comes."""
 _HELD = 256 << 20  # bytes held in memory until the first image tells the frames' dtype
 _BUFFER = 1 << 20  # bytes held back until they are worth a write
 _FEW = 64 << 20  # bytes of messages that are written again when the first image comes after them
@@ -46,6 +45,8 @@ class Recording:
         shape tells the frames' dtype, or until `flush`; begun without frames, it is made anew by that image.
     shape
         (rows, columns) of the detector. Images of another shape or dtype, or with several channels, are kept whole.
+    reserve
+        bytes of the disk that are left alone.
 
     Attributes
     ----------
@@ -62,12 +63,13 @@ class Recording:
         where the file cannot be written.
     """
 
-    def __init__(self, folder: Path, shape: tuple[int, int]) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, int], reserve: int = MARGIN) -> None:
         self.path = folder / f"raw-{_next_number(folder):04d}.h5"
         self.name = self.path.name
         self._making = self.path.with_suffix(".partial")  # killed before single-writer mode, it can never be read
         self.count = self.flushed = 0
         self._shape = shape
+        self._reserve = reserve
         self._file: h5py.File | None = None
         self._frames: h5py.Dataset | None = None
         self._store: Any = None  # the datasets BYTES and INDEX
@@ -149,7 +151,7 @@ class Recording:
             free = shutil.disk_usage(self.path.parent).free
         except OSError as error:
             raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
-        if free < size + self._buffered + RESERVE:
+        if free < size + self._buffered + self._reserve:
             raise StoreError(f"{self.path} cannot be written: the disk is full ({free} bytes left)")
 
     @contextmanager

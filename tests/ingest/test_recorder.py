@@ -16,16 +16,19 @@ import h5py
 import numpy as np
 import pytest
 import silx.io
+from helpers.bench import write_config
 from helpers.encode import v1_image
 from helpers.hostile import PIXELS
 from silx.io import nxdata
 
 from stream.core.messages import Armed, Parts
+from stream.core.scan import ScanGrid
 from stream.core.wire import decode
 from stream.ingest.master import write_master
 from stream.ingest.recorded import read_recording, recording_summary
 from stream.ingest.recorder import RETRY, Recorder
-from stream.ingest.recording import RESERVE, Recording
+from stream.ingest.recording import Recording
+from stream.ingest.room import MARGIN, room_for_results
 
 SHAPE = (3, 4)
 START = [b'{"htype":"dheader-1.0","header_detail":"none","series":1}']
@@ -47,9 +50,9 @@ def break_disk(recorder: Recorder) -> None:
 class Run:
     """A recorder with a clock that is set by hand."""
 
-    def __init__(self, folder: Path, shape: tuple[int, int] = SHAPE) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, int] = SHAPE, reserve: int = MARGIN) -> None:
         self.now, self.notes, self.given = 0.0, list[str](), list[Parts]()
-        self.recorder = Recorder(folder, shape, self.notes.append, lambda: self.now)
+        self.recorder = Recorder(folder, shape, self.notes.append, lambda: self.now, reserve)
 
     def give(self, *messages: Parts) -> list[tuple[str, int] | None]:
         places = []
@@ -144,14 +147,14 @@ def test_a_full_disk_suspends_the_recording_until_there_is_room(
     run, disk = Run(tmp_path), SimpleNamespace(free=1 << 40)
     monkeypatch.setattr("shutil.disk_usage", lambda path: disk)
     run.give(START, image(0), image(1))
-    disk.free = RESERVE // 2
+    disk.free = MARGIN // 2
     assert run.give(image(2), image(3)) == [None, None]
     assert run.recorder.suspended is not None
     assert parts_in(tmp_path) == run.given[:3]  # nothing that was recorded is lost
     run.recorder.flush()
     run.now += RETRY + 1
     assert run.give(image(4)) == [None]
-    disk.free = RESERVE + (1 << 20)  # too little to begin again
+    disk.free = MARGIN + (1 << 20)  # too little to begin again
     run.now += RETRY + 1
     assert run.give(image(5)) == [None]
     disk.free = 1 << 40
@@ -162,10 +165,39 @@ def test_a_full_disk_suspends_the_recording_until_there_is_room(
     run.recorder.close()
     assert parts_in(tmp_path) == run.given[:3] + run.given[8:]
     assert run.notes == [
-        f"recording suspended: {tmp_path}/raw-0001.h5 cannot be written: the disk is full ({RESERVE // 2} bytes left);"
+        f"recording suspended: {tmp_path}/raw-0001.h5 cannot be written: the disk is full ({MARGIN // 2} bytes left);"
         " frames go on to be integrated but cannot be replayed",
         "recording again in raw-0002.h5; 5 messages are not in it",
     ]
+
+
+def test_a_disk_without_room_for_the_rest_is_told_once_and_room_for_the_results_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the results need: patterns in Tiled and in results.nxs, and the volume, in float32."""
+    grid = ScanGrid.from_config(write_config(tmp_path).scan)  # 3 angles × 4 positions
+    assert room_for_results(grid, 1000) == MARGIN + 4 * 1000 * (12 + 12 + 16)
+    run, disk = Run(tmp_path / "recording", reserve=1 << 30), SimpleNamespace(free=3 << 30)
+    (tmp_path / "recording").mkdir()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: disk)
+    messages = [image(n) for n in range(120)]
+    a_message = sum(len(part) for parts in messages[:100] for part in parts) / 100
+    run.give(*messages[:99])
+    run.recorder.foresee(10**12)
+    assert run.notes == []  # too early to tell
+    run.give(messages[99])
+    run.recorder.foresee(int((2 << 30) / a_message) - 1)
+    assert run.notes == []  # there is room
+    run.now += 11
+    for _ in range(2):
+        run.recorder.foresee(int(3e9 / a_message))
+        run.now += 11
+    assert run.notes == [
+        "the rest of the recording needs 3 GB, and the disk has 2.15 GB beside 1.07 GB for the results: "
+        "the recording will be suspended when it is full"
+    ]
+    disk.free = (1 << 30) - 1
+    assert run.give(messages[100]) == [None]
 
 
 @pytest.fixture
@@ -297,6 +329,7 @@ AT_ANY_MOMENT = """
 import gc, os, sys
 from pathlib import Path
 import numpy as np
+from helpers.bench import write_config
 from helpers.encode import v1_image
 from stream.core.wire import decode
 from stream.ingest.recorder import RETRY, Recorder
