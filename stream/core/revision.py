@@ -58,6 +58,8 @@ def read_revision(path: Path) -> Revision | None:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if any(member.compress_size != member.file_size for member in archive.zip.infolist()):
+                raise StoreError("it is compressed, as no file of ours is")
             if archive.zip.testzip() is not None:  # an array is not always read to the end, where its CRC is looked at
                 raise StoreError("a checksum is wrong")
             arrays = {name: archive[name] for name in archive.files}

@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure as Drawing
 
 DPI = 200  # of a drawing in a PDF
+matplotlib.rcParams["text.parse_math"] = False  # names are no formulas, whatever signs they hold
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,8 @@ def _ticks(ax: Axes, run: ReportRun, phase: str, as_q: bool) -> None:
         if strength[n] < NAMED * strength.max() or any(abs(x[n] - at) < APART * span for at in taken):
             continue
         taken.append(float(x[n]))
-        ax.text(x[n], 1.1, indices(run.crystals[phase], lines.hkl[n]), fontsize=5.5, ha="center", va="bottom")
+        name = indices(run.crystals[phase], lines.hkl[n])
+        ax.text(x[n], 1.1, name, fontsize=5.5, ha="center", va="bottom", parse_math=True)
     ax.set(ylim=(0, 2.2), yticks=[])
     ax.set_ylabel(phase, fontsize=7, rotation=0, ha="right", va="center")
     ax.spines[["top", "right", "left"]].set_visible(False)

@@ -24,16 +24,21 @@ from stream.report.run import ReportRun
 
 CELL = r"<th scope=\"row\">{}</th><td>([^<]*)</td><td>([^<]*)</td>"
 
+HOSTILE = "cycled<img src=x onerror=alert(1)>$^{<script>"
+"""Name of a run's directory, and of its sample: neither markup nor a formula."""
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A scan that is complete, and one that is under way with frames missing."""
     folder, paths = tmp_path_factory.mktemp("runs"), []
-    for name, share, status in (("pristine", 1.0, "complete"), ("cycled", 0.6, "acquiring")):
+    for name, share, status in (("pristine", 1.0, "complete"), (HOSTILE, 0.6, "acquiring")):
         run = FakeRun(folder / name, size=31, slices=2, bins=200)
         run.advance(share, status)
         assert run._ledger is not None
         run._ledger.commit(axis=RadialAxis("2th_deg", 1.0, 20.0, 200, 0.62).as_dict())
+        resolved = run.directory.config.read_text()
+        run.directory.config.write_text(re.sub("(?m)^  sample: .*", f'  sample: "{HOSTILE}"', resolved))
         paths.append(run.path)
     return paths
 
@@ -68,6 +73,13 @@ def test_tables_hold_the_numbers_of_both_runs(page: Path, opened: list[ReportRun
     assert [float(strain[1:5]) for strain in strains] == pytest.approx(means, abs=0.006)
     assert row(page, "missing") == ("0", str(opened[1].told["frames"]["missing"]))
     assert row(page, "rejected: truncated") == ("1", "1")
+
+
+def test_names_are_no_markup(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "<script" not in text
+    assert "<img src=x" not in text
+    assert row(page, "sample") == (HOSTILE, HOSTILE)
 
 
 def test_weight_fractions_are_those_of_the_masses(page: Path, opened: list[ReportRun]) -> None:

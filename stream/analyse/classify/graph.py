@@ -18,6 +18,8 @@ NODE_ATTRIBUTES, NODE_DOMAIN = 5, 7
 ATTRIBUTE_TENSORS, ATTRIBUTE_GRAPHS, ATTRIBUTE_SPARSE = (5, 10), (6, 11), (22, 23)
 SPARSE_TENSORS = (1, 2)
 TENSOR_EXTERNAL, TENSOR_LOCATION = 13, 14
+LONGEST_VARINT = 63  # bits
+"""Without a bound, a file of nothing but continuation bytes takes a time that grows with its square."""
 
 Value = bytes | int
 
@@ -121,3 +123,5 @@ def varint(message: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if not byte & 0x80:
             return value, at
+        if shift > LONGEST_VARINT:
+            raise IndexError

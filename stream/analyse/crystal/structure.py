@@ -13,10 +13,14 @@ import numpy.typing as npt
 
 from stream.analyse.crystal.lattice import Lattice, volume_of
 from stream.core.errors import ConfigError
+from stream.core.files import read_text
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+LARGEST = 4_000_000  # bytes of a CIF
+MOST = 20_000_000
+"""Reflections looked at, and terms of all structure factors: beyond, they take minutes and gigabytes."""
 BUNDLED = ("nmc622", "llnmo", "lnmo-spinel", "rocksalt", "ceo2", "lab6", "si")
 
 
@@ -82,6 +86,7 @@ class Structure:
         asu, operations = gemmi.ReciprocalAsu(group), group.operations()
         unique = np.array([asu.to_asu(list(map(int, index)), operations)[0] for index in hkl]).reshape(-1, 3)
         sets, first, count = np.unique(unique, axis=0, return_index=True, return_counts=True)
+        _bounded(f"phases: {self.name!r} has {len(self.positions)} atoms", len(sets) * len(self.positions))
         f_squared = np.abs(self.structure_factor(sets, d[first])) ** 2
         seen = f_squared > 1e-9 * f_squared.max(initial=0.0)
         order = np.argsort(-d[first][seen], kind="stable")
@@ -122,6 +127,7 @@ def load_structure(cif: str | Path) -> Structure:
 
 def _read(path: Path, name: str) -> Structure:
     try:
+        read_text(path, LARGEST)
         small = gemmi.read_small_structure(str(path))
     except (ValueError, RuntimeError, OSError, IndexError) as error:
         raise ConfigError(f"phases: cif {str(path)!r} cannot be read: {error}") from error
@@ -156,7 +162,13 @@ def _system(group: gemmi.SpaceGroup) -> str:
 def _indices(cell: npt.ArrayLike, d_min: float) -> Ints:
     """All hkl but 000 in the box that holds the sphere 1/d <= 1/d_min."""
     lengths = np.asarray(cell, dtype=np.float64)[:3]
-    limit = np.floor(lengths / d_min).astype(int)  # |h| <= a/d for every lattice
+    limit = np.floor(lengths / d_min)  # |h| <= a/d for every lattice
+    _bounded(f"phases: a cell with axes of {lengths.max():g} Å, down to d = {d_min:.3g} Å", np.prod(2 * limit + 1))
     grid = np.meshgrid(*(np.arange(-n, n + 1) for n in limit), indexing="ij")
     hkl = np.stack([axis.ravel() for axis in grid], axis=1).astype(np.int64)
     return np.asarray(hkl[np.any(hkl != 0, axis=1)])
+
+
+def _bounded(what: str, terms: float) -> None:
+    if terms > MOST:
+        raise ConfigError(f"{what}: its reflections would take {terms:.0e} terms, {MOST} are the most")

@@ -12,8 +12,12 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.core.axis import Unit
 from stream.core.errors import ConfigError
+from stream.core.files import read_text
 from stream.ingest.integrate.images import one_line, read_image
 
+LARGEST = 4_000_000  # bytes of the file
+MOST_PIXELS = 200_000_000
+"""Ten times those of the largest detector: more would only fill the memory."""
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
@@ -75,8 +79,8 @@ def load_geometry(path: Path) -> Geometry:
     """
     where = f"detector.geometry is {str(path)!r}"
     try:
-        text = path.read_text(encoding="utf-8").lower()
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, LARGEST).lower()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: not a readable text file ({one_line(error)})") from error
     missing = [key for key in ("dist", "poni1", "poni2", "wavelength") if key not in text]
     if missing:  # pyFAI would fill in zeros
@@ -95,6 +99,8 @@ def load_geometry(path: Path) -> Geometry:
     if detector.shape is None or len(detector.shape) != 2:
         raise ConfigError(f"{where}: its detector {detector.name!r} tells no shape (max_shape)")
     rows, columns = detector.shape
+    if not 0 < rows * columns <= MOST_PIXELS:
+        raise ConfigError(f"{where}: its detector has {rows} × {columns} pixels, {MOST_PIXELS} are the most")
     return Geometry(
         integrator,
         (int(rows), int(columns)),
