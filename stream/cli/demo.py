@@ -19,11 +19,13 @@ from stream.core.config import load_config
 from stream.core.rundir import RunDirectory
 from stream.service import run as service
 from stream.service.guard import first_free
+from stream.service.keys import write_opener
 from stream.service.run import Addresses, is_free
 
 PORT = 8080
 RATE = 40.0  # frames a second: the maps grow while one looks
 SEED = 622
+OPENER = "open.html"
 
 
 def demo(
@@ -58,7 +60,8 @@ def demo(
     def announce(addresses: Addresses) -> None:
         reporter.announce(addresses)
         if not no_browser:
-            webbrowser.open(addresses.dashboard)
+            write_opener(addresses.dashboard, output / OPENER)
+            webbrowser.open((output / OPENER).as_uri())
 
     try:
         service.run(job, announce, tick=reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -63,8 +64,9 @@ class Page:
 
     @classmethod
     def of(cls, url: str) -> Page:
-        """The page at a printed address."""
+        """The page at a printed address; a key in BRAGGSTREAM_KEY stands on no command line."""
         address, _, key = url.partition("#key=")
+        key = key or os.environ.get("BRAGGSTREAM_KEY", "")
         return cls(address.rstrip("/"), {"Authorization": f"Bearer {key}"} if key else {})
 
     def text(self, path: str) -> str:
@@ -82,7 +84,7 @@ class Page:
         try:
             answer = httpx.get(f"{self.address}{path}", headers=self.headers, timeout=TIMEOUT)
             if answer.status_code == 401:
-                raise UsageError(f"{self.address} needs its key: give the address as it was printed, with #key=")
+                raise UsageError(f"{self.address} needs its key: in BRAGGSTREAM_KEY, or as it was printed, with #key=")
             if (answer.status_code, path) != (503, "/readyz"):
                 answer.raise_for_status()
         except (httpx.HTTPError, httpx.InvalidURL) as error:

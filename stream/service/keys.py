@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from html import escape
+from pathlib import Path
 
 from stream.core.config import Config
 from stream.core.errors import ConfigError
@@ -49,18 +51,44 @@ def dashboard_key(config: Config, directory: RunDirectory) -> str:
 
 def store_key(key: str, directory: RunDirectory) -> None:
     """Keep the key in DIR/key with mode 0600, for the processes of the run."""
-    directory.key.unlink(missing_ok=True)  # one that is there may be a link, or open to others
-    descriptor = os.open(directory.key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    write_private(directory.key, key)
+
+
+def write_private(path: Path, text: str) -> None:
+    """A file that only this user reads; one that is there may be a link, or open to others, and is replaced."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(key)
+        file.write(text)
+
+
+def write_opener(address: str, path: Path) -> None:
+    """A private page that leads a browser to `address`, whose key would else be on a command line that all can read."""
+    link = escape(address)
+    refresh = f'<meta http-equiv="refresh" content="0; url={link}">'
+    write_private(path, f'<!doctype html><meta charset="utf-8">{refresh}<a href="{link}">the page</a>')
+
+
+def facility_key(config: Config) -> str | None:
+    """The key that writes to the facility's Tiled, None where Tiled is the run's own.
+
+    Raises
+    ------
+    ConfigError
+        where there is none: no Tiled lets anybody write without.
+    """
+    key = configured_key(config.publish.api_key, "publish.api_key")
+    if config.publish.tiled == "embedded":
+        return None
+    if key is None:
+        place = config.publish.api_key.removeprefix("env:")
+        raise ConfigError(f"publish.tiled is {config.publish.tiled!r}, which needs a key to write: set it in {place}")
+    return key
 
 
 def tiled_key(config: Config, directory: RunDirectory) -> str:
-    """The key that writes to Tiled: the facility's from the environment, else one of the run's own.
+    """The key that writes to Tiled: the facility's, else one of the run's own.
 
     Tiled takes letters and digits only, so the run's own is a hash of DIR/key.
     """
-    key = configured_key(config.publish.api_key, "publish.api_key")
-    if config.publish.tiled != "embedded":
-        return key or ""
-    return hashlib.sha256(b"tiled:" + directory.key.read_bytes()).hexdigest()
+    return facility_key(config) or hashlib.sha256(b"tiled:" + directory.key.read_bytes()).hexdigest()
