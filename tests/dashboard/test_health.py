@@ -157,6 +157,6 @@ def test_status_tells_it_in_the_terminal_and_by_its_exit_code(run: FakeRun, clie
 
 def test_status_says_that_a_key_is_needed(run: FakeRun) -> None:
     with serving(run, host="0.0.0.0") as url:
-        with pytest.raises(UsageError, match="needs its key: give the address as it was printed"):
+        with pytest.raises(UsageError, match="needs its key: in BRAGGSTREAM_KEY, or as it was printed"):
             CliRunner().invoke(app, ["status", url], catch_exceptions=False)
         assert CliRunner().invoke(app, ["status", f"{url}/#key={KEY}"]).exit_code == 0
