@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from stream.cli.progress import Reporter
 from stream.core.config import Config, load_config
 from stream.core.errors import ConfigError, UsageError
 from stream.core.rundir import RunDirectory
+from stream.scale.start import workers
 from stream.service import run as service
 from stream.service import watch as watching
 from stream.service.documents import Receiver
@@ -20,6 +22,9 @@ from stream.service.guard import first_free
 
 RUNS = Path("runs")
 Once = Annotated[bool, typer.Option("--once", help="End when the final maps are stored.")]
+ClusterAddress = Annotated[
+    str | None, typer.Option("--cluster", metavar="ADDRESS", help="Scheduler of a Dask cluster that computes the rest.")
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="The run directory.")]
 
 
@@ -27,13 +32,14 @@ def run(
     config: Annotated[Path, typer.Argument(help="The config (YAML).")],
     output: Output = None,
     once: Once = False,
+    cluster: ClusterAddress = None,
 ) -> None:
     """Process a live scan; the same command goes on with an unfinished one."""
     stop = service.stop_on_signals()
-    with watching.receiver_of(config) as receiver:
+    with workers(cluster) as found, watching.receiver_of(config) as receiver:
         job = watching.planned_job(config, RUNS, output, receiver, stop, once=once)
         if job is not None:
-            perform(job, stop, receiver)
+            perform(replace(job, workers=found), stop, receiver)
 
 
 def watch(config: Annotated[Path, typer.Argument(help="The config (YAML).")]) -> None:
@@ -47,6 +53,9 @@ def replay(
     output: Output = None,
     speed: Annotated[str, typer.Option(help="A factor of the recorded pace, or max.")] = "max",
     once: Once = False,
+    cluster: ClusterAddress = None,
+    local: Annotated[int | None, typer.Option(min=1, help="So many Dask workers on this machine.")] = None,
+    slurm: Annotated[int | None, typer.Option(min=1, help="So many SLURM jobs, as Dask's own config has them.")] = None,
 ) -> None:
     """Process a recording as if it arrived now."""
     from stream.ingest.recorded import recording_files
@@ -66,7 +75,8 @@ def replay(
         recording=recording,
         speed=read_speed(speed),
     )
-    perform(job)
+    with workers(cluster, local, slurm) as found:
+        perform(replace(job, workers=found))
 
 
 def perform(job: service.Job, stop: threading.Event | None = None, receiver: Receiver | None = None) -> None:

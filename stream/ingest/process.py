@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,8 @@ from stream.ingest.checks import Expected
 from stream.ingest.documents import Documents
 from stream.ingest.ingest import Ingest
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
-from stream.ingest.integrate.backend import open_backend
+from stream.ingest.integrate.backend import Integrator, open_backend
+from stream.ingest.integrate.on_cluster import FRAMES_A_TASK, ClusterIntegrator
 from stream.ingest.join import Join
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import Ledger
@@ -38,7 +40,8 @@ from stream.ingest.series import Series
 from stream.ingest.sources import RecordingSource, SocketSource, Source
 from stream.ingest.spectra import SpectraReduction
 from stream.ingest.watch import Watch
-from stream.ingest.window import Window
+from stream.ingest.window import WORKED_ON, Window
+from stream.scale.cluster import Cluster, connected
 
 log = structlog.get_logger()
 
@@ -51,10 +54,14 @@ class Replay:
     speed: float | None = None
 
 
-def run_ingest(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
-    """Ingest the diffraction stream until `stop` is set."""
+def run_ingest(
+    directory: RunDirectory, stop: threading.Event, replay: Replay | None = None, cluster: str | None = None
+) -> None:
+    """Ingest the diffraction stream until `stop` is set; frames are integrated by the cluster, where there is one."""
     config = directory.read_config()
-    serve(open_ingest(directory, config, live=replay is None), config.detector, config.monitors, stop, replay)
+    with nullcontext() if cluster is None else connected(cluster) as workers:
+        ingest = open_ingest(directory, config, live=replay is None, cluster=workers)
+        serve(ingest, config.detector, config.monitors, stop, replay)
 
 
 def run_fluorescence(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:
@@ -134,10 +141,11 @@ def series_of(config: Config, grid: ScanGrid) -> Series:
     return Series(frames=scan.series_frames, count=grid.size // scan.series_frames, kind=scan.series)
 
 
-def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Ingest:
+def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster: Cluster | None = None) -> Ingest:
     """Everything ingest needs, kernels warm, with what an earlier process left taken up.
 
     live: messages come from a detector now; a recording goes on with the first message whose fate is open.
+    cluster: integrates the frames; None: integration.backend does.
 
     Raises
     ------
@@ -154,7 +162,11 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     cpu = CpuIntegrator.create(geometry, config.integration, mask)
-    integrate = open_backend(config.integration.backend, cpu)
+    integrate: Integrator | ClusterIntegrator
+    if cluster is None:
+        integrate, threads, together = open_backend(config.integration.backend, cpu), THREADS, TOGETHER
+    else:
+        integrate, threads, together = ClusterIntegrator.create(cpu, cluster), cluster.ahead, FRAMES_A_TASK
     integrate.warm_up()
     warm_up()
     scan, detector = config.scan, config.detector
@@ -166,6 +178,8 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         base=integrate,
         expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
         preview=Preview(directory.frame, mask),
+        threads=threads,
+        together=together,
     )
     encoder = config.encoders[0] if scan.index == "pcap" else None
     join = Join.create(grid, scan.series_frames, config.monitors, encoder)
@@ -181,7 +195,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool) -> Inges
         books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
         beside=Beside(join, ledger),
         watch=Watch(detector, live),
-        window=Window(detector.queue_bytes // 2),
+        window=Window(detector.queue_bytes // 2, max(WORKED_ON, 2 * threads * together)),
         vitals=Vitals(directory.vitals / "ingest.json"),
         first_frame=detector.first_frame,
     )

@@ -23,7 +23,7 @@ from stream.ingest.preview import Preview
 
 THREADS = max(2, min(8, os.cpu_count() or 2))
 TOGETHER = 8
-"""Frames that one thread takes at a time at most."""
+"""Frames that one thread takes at a time at most, on a CPU."""
 
 Frame = tuple[FrameRow, Pattern]
 NOWHERE = -1
@@ -98,7 +98,10 @@ class Job(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Reduction:
-    """Reduces the images of one series after another; index is where a frame's grid point comes from."""
+    """Reduces the images of one series after another; index is where a frame's grid point comes from.
+
+    threads: that wait for what integrates; together: frames that one takes at a time at most.
+    """
 
     detector: DetectorConfig
     index: Literal["order", "appendix", "bluesky", "pcap"]
@@ -106,15 +109,18 @@ class Reduction:
     base: Integrate
     expected: Expected
     preview: Preview
+    threads: int = THREADS
+    together: int = TOGETHER
     _integrate: Integrate = field(init=False)
     _waiting: deque[Job] = field(default_factory=deque)
     _busy: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "integrate"))
+    _pool: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
         """Until a header says more, the detector is as config and geometry have it."""
         self._integrate = self.base
+        self._pool = ThreadPoolExecutor(self.threads, "integrate")
 
     @property
     def monitor(self) -> str | None:
@@ -206,10 +212,10 @@ class Reduction:
             self._busy -= 1
 
     def _take(self) -> list[Job]:
-        """The oldest frames, all of one series: as many as leave each idle thread its share, and TOGETHER at most."""
+        """The oldest frames, all of one series: as many as leave each idle thread its share, `together` at most."""
         taken: list[Job] = []
         with self._lock:
-            share = min(TOGETHER, -(-len(self._waiting) // (THREADS - self._busy)))
+            share = min(self.together, -(-len(self._waiting) // (self.threads - self._busy)))
             while len(taken) < share and (not taken or self._waiting[0].integrate is taken[0].integrate):
                 taken.append(self._waiting.popleft())
             self._busy += bool(taken)

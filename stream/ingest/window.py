@@ -25,9 +25,10 @@ class Pending:
 
 @dataclass(slots=True)
 class Window:
-    """At most `limit` bytes of messages are worked on at a time."""
+    """At most `limit` bytes of messages are worked on at a time, and so many of them."""
 
     limit: int
+    working: int = WORKED_ON
     pending: deque[Pending] = field(default_factory=deque)
     _working: deque[Pending] = field(default_factory=deque)
 
@@ -55,7 +56,7 @@ class Window:
 
     def is_full(self, size: int) -> bool:
         """True when a message of `size` bytes has to wait; one alone never has."""
-        return self.busy and (len(self._working) >= WORKED_ON or size + self.size > self.limit)
+        return self.busy and (len(self._working) >= self.working or size + self.size > self.limit)
 
     def wait(self) -> None:
         """Wait until the oldest message is worked off."""

@@ -6,6 +6,7 @@ need our package and nothing else: no file system is shared.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -45,7 +46,7 @@ class Cluster:
         """As the builtin, on the workers; arguments are taken, and tasks begun, a few ahead of the results."""
         under_way: deque[Future[Any]] = deque()
         for arguments in zip(*columns, strict=True):
-            while len(under_way) >= max(AHEAD * self.threads, FEWEST):
+            while len(under_way) >= self.ahead:
                 yield self.result(under_way.popleft())
             under_way.append(self.begin(function, *arguments))
         while under_way:
@@ -75,6 +76,11 @@ class Cluster:
         raise UnavailableError(f"the cluster at {self.address}: {text}")
 
     @property
+    def ahead(self) -> int:
+        """Tasks that are begun before the first result is asked for."""
+        return max(AHEAD * self.threads, FEWEST)
+
+    @property
     def threads(self) -> int:
         """Tasks that the cluster works on at a time."""
         return sum(self.client.nthreads().values())
@@ -94,16 +100,18 @@ def connected(address: str) -> Iterator[Cluster]:
         from distributed import Client
     except ImportError:
         raise UnavailableError("a cluster needs Dask: pip install braggstream[dask]") from None
-    with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):  # tasks carry their input
-        try:
-            client = Client(address, timeout=PATIENCE, set_as_default=False, direct_to_workers=True)
-        except (OSError, ValueError, TypeError) as error:
-            raise UnavailableError(f"no Dask scheduler answers at {address}: {error}") from None
-        with client:
-            _check_workers(client, address)
-            cluster = Cluster(address, client)
-            log.info("cluster.connected", address=address, workers=len(client.nthreads()), threads=cluster.threads)
-            yield cluster
+    try:
+        asyncio.run(_reach(address))
+    except (OSError, ValueError, TypeError) as error:
+        raise UnavailableError(f"no Dask scheduler answers at {address}: {error}") from None
+    with (
+        dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}),  # tasks carry their input
+        Client(address, timeout=PATIENCE, set_as_default=False, direct_to_workers=True) as client,
+    ):
+        _check_workers(client, address)
+        cluster = Cluster(address, client)
+        log.info("cluster.connected", address=address, workers=len(client.nthreads()), threads=cluster.threads)
+        yield cluster
 
 
 def spread_over(address: str | None) -> AbstractContextManager[Spread]:
@@ -115,6 +123,15 @@ def spread_over(address: str | None) -> AbstractContextManager[Spread]:
 def _spread(address: str) -> Iterator[Spread]:
     with connected(address) as cluster:
         yield Spread(cluster.map, 1)
+
+
+async def _reach(address: str) -> None:
+    """Shake hands and go: a client that never came through would try for long to close."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=PATIENCE, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _check_workers(client: Client, address: str) -> None:

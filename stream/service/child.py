@@ -20,6 +20,7 @@ import structlog
 
 from stream.core.errors import BraggstreamError
 from stream.core.rundir import RunDirectory
+from stream.scale.cluster import ADDRESS
 from stream.service.logs import log_as
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def stop_on_sigterm() -> threading.Event:
 def _ingest(directory: RunDirectory) -> None:
     from stream.ingest.process import run_ingest
 
-    run_ingest(directory, stop_on_sigterm(), _replay())
+    replay = _replay()
+    run_ingest(directory, stop_on_sigterm(), replay, os.environ.get(ADDRESS) if replay else None)
 
 
 def _fluorescence(directory: RunDirectory) -> None:
@@ -96,7 +98,7 @@ def _replay() -> Replay | None:
 def _analyse(directory: RunDirectory) -> None:
     from stream.analyse.process import run_analyse
 
-    run_analyse(directory, threading.Event())
+    run_analyse(directory, threading.Event(), os.environ.get(ADDRESS))
 
 
 def _publish(directory: RunDirectory) -> None:

@@ -9,17 +9,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream.core.commands import read_commands
 from stream.core.config import Config, write_resolved
-from stream.core.errors import BraggstreamError, ScanIncomplete, UnavailableError
+from stream.core.errors import BraggstreamError, ConfigError, ScanIncomplete, UnavailableError
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import CLOSED, Happening, Status, advance
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, put_at_rest
+from stream.scale.start import Environment
 from stream.service.child import REPLAY, TILED_HOST
 from stream.service.documents import Receiver
 from stream.service.guard import is_published, prepare, read_status
@@ -44,13 +45,17 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What to run; recording takes the place of the socket, speed is its pace (None: as fast as it goes)."""
+    """What to run; recording takes the place of the socket, speed is its pace (None: as fast as it goes).
+
+    workers: environment by which processes find a cluster (`stream.scale.start`), empty where there is none.
+    """
 
     config: Config
     output: Path
     once: bool = False
     recording: Path | None = None
     speed: float | None = None
+    workers: Environment = field(default_factory=dict)
 
 
 def run(
@@ -72,6 +77,7 @@ def run(
     stop = stop or stop_on_signals()
     directory = RunDirectory(job.output.resolve())
     key = dashboard_key(job.config, directory)
+    check_backend(job)
     lock = prepare(directory, job.config)
     try:
         wait_for_ports(job.config)
@@ -92,11 +98,18 @@ def run(
     return outcome(directory, job.config)
 
 
+def check_backend(job: Job) -> None:
+    """Refuse a device for what a cluster is to do: its workers compute on their CPUs."""
+    backend = job.config.integration.backend
+    if job.workers and backend not in {"auto", "cpu"}:
+        raise ConfigError(f"integration.backend is {backend!r}: a cluster computes on CPUs, auto or cpu is needed")
+
+
 def source_of(job: Job) -> dict[str, str]:
-    """What tells ingest where its messages come from, as environment variables: nothing for the sockets."""
+    """What tells processes where messages come from, and who helps, as environment: nothing for sockets, and none."""
     if job.recording is None:
-        return {}
-    return {REPLAY: f"{job.recording.resolve()}|{job.speed or 'max'}"}
+        return job.workers
+    return job.workers | {REPLAY: f"{job.recording.resolve()}|{job.speed or 'max'}"}
 
 
 def perform(

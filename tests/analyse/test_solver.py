@@ -10,42 +10,24 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from helpers.cuda_shim import ShimCard
+from helpers.small_store import small_store
 
 from stream.analyse.store import PatternStore
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.tomography import sirt
 from stream.analyse.tomography.cuda import Solver
-from stream.core.axis import RadialAxis
-from stream.core.config import ReconstructionConfig, ScanConfig
+from stream.core.config import ReconstructionConfig
 from stream.core.errors import UnavailableError
-from stream.core.messages import Pattern
-from stream.core.scan import ScanGrid
-from stream.ingest.journal import Journal
-from stream.ingest.ledger import FrameRow
-
-AXIS = RadialAxis("2th_deg", 1.0, 20.0, 5, 0.6738)
-SCAN = {"name": "t", "slices": {"start": 0, "step": 1, "count": 2}, "angles": {"start": 0, "step": 20, "count": 9},
-        "positions": {"start": -5, "step": 1, "count": 11}}  # fmt: skip
-NORMS = np.full(AXIS.bins, 50, np.float32)
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> PatternStore:
     """Two slices of counts, some rays missing."""
-    folder, grid = tmp_path_factory.mktemp("store"), ScanGrid.from_config(ScanConfig.model_validate(SCAN))
-    store = PatternStore.create(folder / "patterns", grid, AXIS, None, False)
-    journal, random = Journal.create(folder / "journal", grid.size, AXIS.bins), np.random.default_rng(7)
-    for slot in np.flatnonzero(random.random(grid.size) < 0.9).tolist():
-        row = FrameRow(slot=slot, series="1", frame=slot, monitor=1.0, received=0.0, transmission=None)
-        sums = random.poisson(3000, AXIS.bins).astype(np.float32)
-        journal.write(row, Pattern(sums=sums, norms=NORMS, variances=sums))
-        store.take(journal, row)
-    journal.close()
-    return store
+    return small_store(tmp_path_factory.mktemp("store"), 5)
 
 
 def final(store: PatternStore, solver: Solver, **config: Any) -> tuple[npt.NDArray[np.float32], Any, str]:
-    volume = np.zeros((*store.grid.map_shape, AXIS.bins), np.float32)
+    volume = np.zeros((*store.grid.map_shape, store.axis.bins), np.float32)
     asked = ReconstructionConfig.model_validate({"iterations": 3, "center": 0.0} | config)
     tomograph = Tomograph(store, asked, volume, store.patterns.sum(axis=-1), 1e5, solver)
     assert tomograph.told["reconstruction_backend"] == "cpu", "live volumes"
