@@ -36,9 +36,12 @@ def attach(url: str, key: str | None, name: str, run: str, *, embedded: bool) ->
     Raises
     ------
     httpx.HTTPError
-        when the server is not there, or refuses.
+        when the server is not there, or refuses; when what answers is no Tiled, such as a proxy's page.
     """
-    root = from_uri(url, api_key=key or None, timeout=TIMEOUT, show_progress=False, trust_env=not embedded)
+    try:
+        root = from_uri(url, api_key=key or None, timeout=TIMEOUT, show_progress=False, trust_env=not embedded)
+    except ValueError as error:
+        raise httpx.DecodingError(f"what answers there is no Tiled: {error}") from error
     n = 1
     while True:
         path = name if n == 1 else f"{name}-{n}"

@@ -135,5 +135,22 @@ def software() -> dict[str, str]:
 
 
 def to_plain(values: Any) -> Any:
-    """The same in plain JSON values: numpy scalars and arrays resolved, NaN and infinity None."""
-    return orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY))
+    """The same in plain JSON values that every Tiled keeps: numpy resolved, NaN and infinity None.
+
+    PostgreSQL refuses a NUL, and gives a number such as 1e300 back as a whole one, which no reader can be sent: the
+    first becomes U+FFFD, numbers beyond 64 bits become text.
+    """
+    return _kept(orjson.loads(orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)))
+
+
+def _kept(value: Any) -> Any:
+    match value:
+        case dict():
+            return {_kept(key): _kept(each) for key, each in value.items()}
+        case list():
+            return [_kept(each) for each in value]
+        case str():
+            return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        case float() if abs(value) >= 2**63:
+            return str(value)
+    return value

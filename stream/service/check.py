@@ -14,7 +14,7 @@ from stream.core.config import Config
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
 from stream.ingest.integrate.backend import open_backend
-from stream.service.keys import configured_key, users_key
+from stream.service.keys import facility_key, users_key
 
 PATTERN_BYTES = 12  # sum, norm and variance of a bin
 
@@ -32,7 +32,7 @@ def check(config: Config, *, planned: bool = False) -> Iterator[str]:
         where the device that integration.backend names is not there.
     """
     users_key(config)
-    configured_key(config.publish.api_key, "publish.api_key")
+    facility_key(config)
     grid = ScanGrid.from_config(config.scan)
     slices, angles, positions = grid.shape
     size = f"{slices} slices × {angles} angles × {positions} positions = {grid.size} frames"

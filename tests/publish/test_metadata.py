@@ -19,7 +19,7 @@ from stream.core.revision import Revision
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger import FrameRow, Ledger
 from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
-from stream.publish.metadata import run_metadata, run_status
+from stream.publish.metadata import run_metadata, run_status, to_plain
 from stream.publish.projections import Projections
 
 
@@ -71,6 +71,12 @@ def test_no_place_of_a_key_is_told(tmp_path: Path) -> None:
     metadata = run_metadata(config(tmp_path, publish=publish), None, snapshot(tmp_path))
     assert metadata["config"]["publish"]["tiled"] == "https://tiled.example:8000/api/v1/"
     assert "topsecret" not in str(metadata).lower()
+
+
+def test_what_a_database_of_json_would_not_give_back_is_text() -> None:
+    values = {"operator": "A\0B", "dose": 1e300, "flux": [-3.5e19, 1e12, 2**63 - 1]}
+    told = {"operator": "A\N{REPLACEMENT CHARACTER}B", "dose": "1e+300", "flux": ["-3.5e+19", 1e12, 2**63 - 1]}
+    assert to_plain(values) == told
 
 
 def test_a_failure_goes_before_what_analyse_and_ingest_say(tmp_path: Path) -> None:

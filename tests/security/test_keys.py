@@ -13,7 +13,7 @@ from stream.core.config import load_config, read_resolved, write_resolved
 from stream.core.errors import ConfigError
 from stream.core.keys import curve_key
 from stream.core.rundir import RunDirectory
-from stream.service.keys import dashboard_key, store_key, users_key, write_opener
+from stream.service.keys import dashboard_key, facility_key, store_key, users_key, write_opener
 
 SECRET = "hunter2-which-nobody-may-see"
 SMALLEST = """
@@ -49,6 +49,15 @@ def test_a_key_in_the_config_is_refused_and_not_repeated(tmp_path: Path, more: s
         load_config(written(tmp_path, more), {})
     assert SECRET not in str(error.value)
     assert "not shown" in str(error.value)
+
+
+def test_a_facilitys_tiled_needs_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(written(tmp_path, "publish: {tiled: 'https://tiled.example'}"), {})
+    monkeypatch.delenv("TILED_API_KEY", raising=False)
+    with pytest.raises(ConfigError, match=r"publish\.tiled is 'https://tiled\.example'.*TILED_API_KEY"):
+        facility_key(config)
+    monkeypatch.setenv("TILED_API_KEY", SECRET)
+    assert facility_key(config) == SECRET
 
 
 @pytest.mark.parametrize("value", [SECRET, f"[{SECRET}"])
