@@ -16,7 +16,7 @@ from stream.benchmark.integrate import BOUND, deviation, intensity
 from stream.benchmark.peers import Floats, PyFai
 from stream.benchmark.rounds import Figure, Row
 from stream.benchmark.sender import Sender
-from stream.core.config import Config, parse_config, write_resolved
+from stream.core.config import Config, parse_config
 from stream.core.errors import BraggstreamError, StoreError
 from stream.core.rundir import RunDirectory
 from stream.ingest.journal import Journal
@@ -88,7 +88,7 @@ def write_run(directory: RunDirectory, kind: Kind, total: int, endpoint: str, re
         "recording": {"frames": recorded},
     }
     config = parse_config(raw, directory.path)
-    write_resolved(config, directory.config)
+    directory.write_config(config)
     return config
 
 

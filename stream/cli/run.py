@@ -13,7 +13,7 @@ import typer
 from stream.cli.progress import Reporter
 from stream.core.config import Config, load_config
 from stream.core.errors import ConfigError, UsageError
-from stream.core.rundir import RunDirectory
+from stream.core.rundir import UNTOLD, RunDirectory
 from stream.scale.start import workers
 from stream.service import run as service
 from stream.service import watch as watching
@@ -63,7 +63,7 @@ def replay(
     if not recording.exists():
         raise UsageError(f"there is no recording {recording}")
     for folder in (recording, recording.parent, recording.parent.parent):  # the run directory that it lies in, if any
-        RunDirectory(folder).check_format()
+        RunDirectory(folder).check_format(oldest=UNTOLD)
     recording_files(recording)
     if output is not None and output.resolve() in (recording.resolve(), *recording.resolve().parents):
         raise UsageError(f"--output {output} holds the recording itself; give another directory")

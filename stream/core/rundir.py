@@ -32,12 +32,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream import __version__
-from stream.core.config import Config, read_resolved
+from stream.core.config import Config, read_resolved, write_resolved
 from stream.core.errors import RunDirectoryError
 from stream.core.files import read_json, write_json
 
-FORMAT = 1
-"""Of what lies in a run directory; it grows with a change that earlier versions of this package would read wrongly."""
+FORMAT = 2
+"""Of what lies in a run directory; it grows when another version of this package would read that wrongly."""
+UNTOLD = 1
+"""That of a directory without format.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +53,46 @@ class RunDirectory:
         for folder in (self.path, self.recording, self.commands, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
 
-    def read_config(self) -> Config:
+    def read_config(self, oldest: int = FORMAT) -> Config:
         """The resolved config of the run.
 
         Raises
         ------
         RunDirectoryError
-            where the directory holds no run, or one of a later version.
+            where the directory holds no run, or one that `check_format` refuses.
         """
         if not self.config.is_file():
             raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.yaml")
-        self.check_format()
+        self.check_format(oldest)
         return read_resolved(self.config)
 
-    def check_format(self) -> None:
-        """Refuse what a later version of this package wrote; a directory that tells no format is of the first.
+    def write_config(self, config: Config) -> None:
+        """Write the resolved config, which makes the directory a run's, after the format."""
+        write_json(self.format, {"format": FORMAT, "software": __version__})
+        write_resolved(config, self.config)
+
+    def check_format(self, oldest: int = FORMAT) -> None:
+        """Refuse what a later version of this package wrote, or one of an earlier format than `oldest`.
 
         Raises
         ------
         RunDirectoryError
-            naming both versions.
+            saying what to do.
         """
-        told = read_json(self.format) if self.format.is_file() else {"format": 1}
+        if not self.config.is_file():
+            return
+        told = read_json(self.format) or {"format": UNTOLD, "software": __version__}
+        this = f"this is braggstream {__version__}, of format {FORMAT}"
         if told["format"] > FORMAT:
             raise RunDirectoryError(
-                f"{self.path} is of format {told['format']}, written by braggstream {told['software']}: "
-                f"this is {__version__}, which reads format {FORMAT}; use the later one"
+                f"{self.path} is of format {told['format']}, written by braggstream {told['software']}, and {this}: "
+                "use the later one"
             )
-
-    def write_format(self) -> None:
-        """Tell the format, of a new directory or of one that goes on with this version."""
-        write_json(self.format, {"format": FORMAT, "software": __version__})
+        if told["format"] < oldest:
+            raise RunDirectoryError(
+                f"{self.path} is of format {told['format']}, and {this}: "
+                f"`braggstream replay {self.path}` makes a run of this format from its recording"
+            )
 
     @property
     def config(self) -> Path:
@@ -198,6 +209,11 @@ class FluorescenceDirectory(RunDirectory):
     def config(self) -> Path:
         """The run's."""
         return RunDirectory(self.path.parent).config
+
+    @property
+    def format(self) -> Path:
+        """The run's."""
+        return RunDirectory(self.path.parent).format
 
     @property
     def commands(self) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stream.core.commands import read_commands
-from stream.core.config import Config, write_resolved
+from stream.core.config import Config
 from stream.core.errors import BraggstreamError, ConfigError, ScanIncomplete, UnavailableError
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import CLOSED, Happening, Status, advance
@@ -81,8 +81,7 @@ def run(
     lock = prepare(directory, job.config)
     try:
         wait_for_ports(job.config)
-        directory.write_format()
-        write_resolved(job.config, directory.config)  # before all else: it makes the directory a run's
+        directory.write_config(job.config)  # before all else: it makes the directory a run's
         directory.create()
         store_key(key, directory)
         sweep(directory)

@@ -11,7 +11,7 @@ from pathlib import Path
 from stream.core.errors import BraggstreamError, RunDirectoryError, StoreError, UsageError
 from stream.core.files import read_json
 from stream.core.lifecycle import CLOSED, Status
-from stream.core.rundir import RunDirectory
+from stream.core.rundir import UNTOLD, RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
 from stream.publish.metadata import read_failure, run_status
@@ -102,7 +102,7 @@ def _look(path: Path) -> Run:
     updated = max(mark.stat().st_mtime for mark in marks if mark.is_file())
     size = sum(file.lstat().st_blocks * 512 for file in path.rglob("*"))
     try:
-        config = directory.read_config()
+        config = directory.read_config(oldest=UNTOLD)
         reader = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan))
         snapshot = reader.snapshot()
         reader.close()

@@ -17,7 +17,7 @@ from stream.analyse.pipeline import Pipeline
 from stream.analyse.process import Follower
 from stream.core.axis import RadialAxis
 from stream.core.commands import post_command
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.errors import Reject
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import Status
@@ -56,7 +56,7 @@ class Scan:
         self.config = load_config(site.path)
         self.directory = RunDirectory(self.folder / "run")
         self.directory.create()
-        write_resolved(self.config, self.directory.config)
+        self.directory.write_config(self.config)
         self.grid = ScanGrid.from_config(self.config.scan)
         self.ledger = Ledger.open(self.directory.ledger)
         self.journal = Journal.create(self.directory.journal, self.grid.size, BINS)

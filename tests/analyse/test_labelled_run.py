@@ -23,7 +23,7 @@ from stream.analyse.process import Follower
 from stream.cli.train import train
 from stream.core.axis import RadialAxis, from_two_theta
 from stream.core.commands import post_command
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.errors import UsageError
 from stream.core.messages import Pattern
 from stream.core.revision import Revision, read_revision
@@ -69,7 +69,7 @@ class Raster:
         self.config = load_config(site.path)
         self.directory = RunDirectory(self.folder / "run")
         self.directory.create()
-        write_resolved(self.config, self.directory.config)
+        self.directory.write_config(self.config)
         self.grid = ScanGrid.from_config(self.config.scan)
         self.ledger = Ledger.open(self.directory.ledger)
         self.journal = Journal.create(self.directory.journal, self.grid.size, BINS)

@@ -8,10 +8,9 @@ import pytest
 from helpers.bench import write_config
 
 from stream import __version__
-from stream.core.config import write_resolved
 from stream.core.errors import ConfigError, RunDirectoryError
 from stream.core.files import write_json
-from stream.core.rundir import FORMAT, RunDirectory
+from stream.core.rundir import FORMAT, UNTOLD, RunDirectory
 
 
 def test_every_file_has_a_place_of_its_own(tmp_path: Path) -> None:
@@ -38,16 +37,19 @@ def test_the_config_of_a_run(tmp_path: Path) -> None:
         directory.read_config()
     assert caught.value.exit_code == 2
     config = write_config(tmp_path)
-    write_resolved(config, directory.config)
-    assert directory.read_config() == config
-    directory.write_format()
+    directory.write_config(config)
     assert directory.read_config() == config
     write_json(directory.format, {"format": FORMAT + 1, "software": "9.2"})
+    with pytest.raises(RunDirectoryError, match=r"written by braggstream 9\.2, .*: use the later one") as caught:
+        directory.read_config(oldest=UNTOLD)
+    assert __version__ in str(caught.value)
+    directory.format.unlink()  # as in a directory from before formats were told
     with pytest.raises(
-        RunDirectoryError, match=rf"format {FORMAT + 1}, written by braggstream 9\.2: this is {__version__}"
+        RunDirectoryError, match=f"format {UNTOLD}, .*`braggstream replay {tmp_path}` makes a run of this"
     ):
         directory.read_config()
-    directory.format.unlink()  # as in a directory from before formats were told
+    assert directory.read_config(oldest=UNTOLD) == config
+    directory.write_config(config)
     config.detector.geometry.unlink()
     with pytest.raises(ConfigError, match=r"detector\.geometry .* there is no such file"):
         directory.read_config()

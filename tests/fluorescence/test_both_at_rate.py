@@ -15,7 +15,6 @@ from helpers.encode import v1_image
 from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
-from stream.core.config import write_resolved
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
@@ -48,7 +47,7 @@ def test_spectra_hold_no_frame_back(tmp_path: Path) -> None:
         fluorescence={"endpoint": endpoints[1], "elements": ["Ni"], "queue_bytes": 4 << 20},
     )
     write_poni(tmp_path / "detector.poni", (SIZE, SIZE), 300e-6)
-    write_resolved(config, directory.config)
+    directory.write_config(config)
     grid = ScanGrid.from_config(config.scan)
     readers = [LedgerReader(each.ledger, grid) for each in (directory, directory.fluorescence)]
     frames, spectra = start_ingest(directory), start_ingest(directory, run=run_fluorescence)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import orjson
 from helpers.encode import bslz4, multi_dim, v1_image, v2_image, v2_message
 
-from stream.core.config import Config, parse_config, write_resolved
+from stream.core.config import Config, parse_config
 from stream.core.messages import Pattern
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
@@ -92,7 +92,7 @@ class Bench:
         directory = RunDirectory(path / "run")
         directory.create()
         config = write_config(path, **changes)
-        write_resolved(config, directory.config)
+        directory.write_config(config)
         ingest = open_ingest(directory, config, live=not sent_again)
         clock = Clock()
         ingest.clock = clock

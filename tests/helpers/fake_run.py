@@ -15,7 +15,7 @@ from stream.analyse.masks import MASK_REASONS
 from stream.analyse.particle_table import correlations, largest, particle_table
 from stream.analyse.statistics import class_statistics
 from stream.core.commands import read_commands
-from stream.core.config import Config, parse_config, write_resolved
+from stream.core.config import Config, parse_config
 from stream.core.errors import Reject
 from stream.core.files import replace_file
 from stream.core.revision import Revision, write_revision
@@ -60,7 +60,7 @@ class FakeRun:
         self.directory.create()
         (self.path / "detector.poni").write_text(PONI)
         self.config = parse_config(self._raw(), self.path)
-        write_resolved(self.config, self.directory.config)
+        self.directory.write_config(self.config)
         self.grid = ScanGrid.from_config(self.config.scan)
 
     def _raw(self) -> dict[str, Any]:

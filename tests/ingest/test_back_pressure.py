@@ -22,7 +22,6 @@ from helpers.encode import v1_image
 from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
-from stream.core.config import write_resolved
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
@@ -76,7 +75,7 @@ def slow(tmp_path: Path) -> Callable[[int, str], Course]:
         scan = {"angles": {"start": 0, "step": 9, "count": ANGLES}, "positions": {"count": frames // ANGLES}}
         config = write_config(tmp_path, detector=detector | {"endpoint": endpoint}, scan=scan)
         write_poni(tmp_path / "detector.poni", (SIZE, SIZE), 300e-6)
-        write_resolved(config, directory.config)
+        directory.write_config(config)
         reader = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan))
         process, sending, told = start_ingest(directory, 2 * THREADS / RATE), 0.0, []
         while reader.snapshot().state.get("updated") is None:

@@ -20,7 +20,7 @@ from helpers.bench import Bench, patterns, read_frames, scan_messages, v1, v1_en
 from helpers.recordings import read_messages
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
-from stream.core.config import Config, write_resolved
+from stream.core.config import Config
 from stream.core.messages import Image
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
@@ -55,7 +55,7 @@ def prepare(path: Path, endpoint: str, **changes: Any) -> tuple[RunDirectory, Co
     directory.create()
     detector = {"endpoint": endpoint, "geometry": "detector.poni"} | changes.pop("detector", {})
     config = write_config(path, detector=detector, **changes)
-    write_resolved(config, directory.config)
+    directory.write_config(config)
     return directory, config
 
 

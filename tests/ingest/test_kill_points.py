@@ -22,7 +22,7 @@ from helpers.chain import Sender, until
 from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
-from stream.core.config import Config, write_resolved
+from stream.core.config import Config
 from stream.core.errors import MessageError
 from stream.core.messages import Image
 from stream.core.rundir import RunDirectory
@@ -149,7 +149,7 @@ def test_nothing_journalled_is_lost_and_nothing_counted_twice(
         endpoint = f"tcp://127.0.0.1:{free_port()}"
         detector = {"endpoint": endpoint, "geometry": "detector.poni", "queue_bytes": 1 << 20}
         config = write_config(directory.path.parent, detector=detector, scan=SCAN, integration={"bins": BINS})
-        write_resolved(config, directory.config)
+        directory.write_config(config)
         scan = Killing(directory, config, endpoint, images, dice)
         seen: dict[int, bytes] = {}
         while told["kills"] < POINTS and len(scan.booked) < FRAMES:

@@ -18,7 +18,6 @@ from helpers.encode import bslz4, v1_image
 from helpers.ports import free_port
 from helpers.warm_ingest import start_ingest
 
-from stream.core.config import write_resolved
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader
@@ -56,7 +55,7 @@ def test_what_a_killed_ingest_loses_of_a_stream_is_bounded_and_named(
     scan = {"angles": {"start": 0, "step": 1, "count": len(series) // 100}, "positions": {"count": 100}}
     config = write_config(tmp_path, detector=detector, scan=scan)
     write_poni(tmp_path / "detector.poni", (SIZE, SIZE), 75e-6)
-    write_resolved(config, directory.config)
+    directory.write_config(config)
     reader, kills = LedgerReader(directory.ledger, ScanGrid.from_config(config.scan)), []
 
     def integrated() -> int:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from helpers.chain import tiny_site
 
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.errors import BraggstreamError
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import Status
@@ -36,7 +36,7 @@ def test_page_and_tiled_learn_that_a_run_failed(tmp_path: Path) -> None:
     site = tiny_site(tmp_path)
     config, directory = load_config(site.path), RunDirectory(tmp_path / "run")
     directory.create()
-    write_resolved(config, directory.config)
+    directory.write_config(config)
     store_key("a-key", directory)
     page, tiled = f"http://127.0.0.1:{site.page}/api/v1/status", f"http://127.0.0.1:{site.tiled}/api/v1/metadata/tiny"
     stop, deadline = threading.Event(), time.monotonic() + 60

@@ -1,4 +1,4 @@
-"""A run directory of a later version is refused by every command that would read or change it, and stays as it is."""
+"""A run directory of another format is refused by every command that would read it wrongly, and stays as it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from helpers.chain import Site, tiny_site
 from typer.testing import CliRunner
 
 from stream.cli.app import app
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.errors import RunDirectoryError
 from stream.core.files import write_json
 from stream.core.rundir import FORMAT, RunDirectory
@@ -27,36 +27,56 @@ COMMANDS: dict[str, Callable[[Site, Path], list[str]]] = {
 }
 
 
+LATER, EARLIER = {"format": FORMAT + 1, "software": "9.2"}, {"format": FORMAT - 1, "software": "0.0.9"}
+
+
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """With a run of the next format."""
     site = tiny_site(tmp_path)
     directory = RunDirectory(tmp_path / "run")
     directory.create()
-    write_resolved(load_config(site.path), directory.config)
+    directory.write_config(load_config(site.path))
     directory.config.write_text(directory.config.read_text() + "invented: later\n")
     directory.lock.touch()
     (directory.recording / "raw-0001.h5").touch()
-    write_json(directory.format, {"format": FORMAT + 1, "software": "9.2"})
+    write_json(directory.format, LATER)
     return site
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_directory_of_a_later_version_is_refused(site: Site, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def refused(site: Site, name: str, words: str) -> None:
+    """By a sentence with these words, before anything is touched."""
     run = site.folder / "run"
     before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
-    monkeypatch.chdir(site.folder)
-    with pytest.raises(RunDirectoryError, match=r"written by braggstream 9\.2") as caught:
+    with pytest.raises(RunDirectoryError, match=words) as caught:
         CliRunner().invoke(app, COMMANDS[name](site, run), catch_exceptions=False)
     assert caught.value.exit_code == 2
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
     assert not (site.folder / "runs").exists()
 
 
-def test_runs_lists_it_with_the_reason_and_does_not_prune_it(site: Site) -> None:
-    done = CliRunner().invoke(app, ["runs", str(site.folder), "--older-than", "0", "--prune", "--yes"])
-    assert done.exit_code == 0
-    assert (site.folder / "run").is_dir()
-    done = CliRunner().invoke(app, ["runs", str(site.folder)])
-    assert "not readable" in done.stdout
-    assert "written by braggstream 9.2" in " ".join(done.stdout.split())
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_directory_of_another_format_is_refused(site: Site, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(site.folder)
+    refused(site, name, r"written by braggstream 9\.2.*use the later one")
+    write_json(site.folder / "run" / "format.json", EARLIER)
+    if not name.startswith("replay"):  # which makes a run of this format from its recording
+        refused(site, name, f"`braggstream replay {site.folder / 'run'}` makes a run of this format")
+
+
+def test_runs_lists_a_later_one_with_the_reason_and_prunes_an_earlier_one(site: Site) -> None:
+    directory = RunDirectory(site.folder / "run")
+    directory.write_config(load_config(site.path))
+    write_json(directory.state, {"status": "complete", "revision": 3})
+    write_json(directory.published, {"final": True, "revision": 3})
+    write_json(directory.format, LATER)
+    prune = ["runs", str(site.folder), "--older-than", "0", "--prune", "--yes"]
+    shown = CliRunner().invoke(app, prune[:2]).stdout
+    assert "not readable" in shown
+    assert "written by braggstream 9.2" in " ".join(shown.split())
+    assert CliRunner().invoke(app, prune).exit_code == 0
+    assert directory.path.is_dir()
+    write_json(directory.format, EARLIER)
+    assert "complete" in CliRunner().invoke(app, prune[:2]).stdout
+    assert CliRunner().invoke(app, prune).exit_code == 0
+    assert not directory.path.exists()

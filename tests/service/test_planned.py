@@ -10,7 +10,7 @@ from helpers.chain import tiny_site
 from typer.testing import CliRunner
 
 from stream.cli.app import app
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.documents import Document
 from stream.core.errors import ConfigError
 from stream.core.files import write_json
@@ -50,7 +50,7 @@ def test_what_was_cut_short_goes_first(tmp_path: Path) -> None:
         directory = RunDirectory(runs / f"tiny-{n}")
         directory.create()
         directory.lock.touch()
-        write_resolved(load_config(path), directory.config)
+        directory.write_config(load_config(path))
         write_json(directory.state, {"status": status})
     job = next_job(path, runs, None, threading.Event())
     assert job is not None

@@ -13,7 +13,7 @@ import pytest
 from helpers.chain import Command, Site, tiny_site
 from helpers.ports import free_port
 
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.files import read_json, write_json
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
@@ -28,7 +28,7 @@ def begun(site: Site, status: Status) -> RunDirectory:
     """A run directory as a run leaves it in this state."""
     directory = RunDirectory(site.folder / "run")
     directory.create()
-    write_resolved(load_config(site.path), directory.config)
+    directory.write_config(load_config(site.path))
     directory.lock.touch()
     write_json(directory.state, {"status": status, "revision": 3, "frames_used": 20, "started": 0.0})
     return directory

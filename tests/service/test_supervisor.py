@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.chain import tiny_site, until
 
-from stream.core.config import load_config, write_resolved
+from stream.core.config import load_config
 from stream.core.errors import BraggstreamError, UsageError
 from stream.core.files import read_json
 from stream.core.rundir import RunDirectory
@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> RunDirectory:
     """A run directory without a frame: its analyse waits."""
     run = RunDirectory(tmp_path / "run")
     run.create()
-    write_resolved(load_config(tiny_site(tmp_path).path), run.config)
+    run.write_config(load_config(tiny_site(tmp_path).path))
     return run
 
 
