@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.lanes import lanes
 from stream.analyse.tomography.moments import back_block, forward_block
 from stream.analyse.tomography.projector import Floats, Projector, blocks
 from stream.analyse.tomography.steps import relative
@@ -110,7 +110,7 @@ class DisplacedProjector:
         node_um = self._node * projector.step_um
         sides = [Resampling.seen_from(sign * node_um, distance_um, axis) for sign in (1, -1)]
         self._first, self._weights = np.stack([s.first for s in sides]), np.stack([s.weights for s in sides])
-        self._moments = np.zeros((3, projector.count, projector.count, LANES), np.float32)
+        self._moments = lanes(3, projector.count, projector.count)
         self._rays = projector.sinogram_block()
 
     def forward(self, volume: Floats, block: slice) -> Floats:

@@ -1,39 +1,117 @@
-"""Sixty-four channels at once: the two inner steps of projection as LLVM vector code.
+"""Sixty-four channels at once: the inner loop of projection, along a row of voxels, as LLVM vector code.
 
 A plain numba loop over channels is vectorised as well, but LLVM guards each short loop with alias checks that
 cost three times the arithmetic. These intrinsics emit one <64 x float> operation instead, which LLVM splits into
-whatever registers the machine has. They read and write C-contiguous float32 arrays at flat offsets, unchecked.
+whatever registers the machine has. Neighbouring voxels fall on the same three rays or on those beside them, so these
+stay in registers while the row goes on: without, each voxel would wait for what the one before it has stored. They read
+and write C-contiguous float32 arrays at flat offsets, unchecked; sums have the order of the voxels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+from math import prod
 from typing import Any
 
+import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 LANES = 64
 
+_LINE = 64  # bytes of a cache line: a vector that straddles two takes twice the time
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
 _UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
 _ZEROS = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+_INDEX = ir.IntType(64)
+_WIDE = 3  # rays that hold the footprint of a voxel
 
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, offset: Any, row: int = 0) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    offset = builder.add(offset, ir.Constant(offset.type, row * LANES))
-    return builder.bitcast(builder.gep(data, [offset]), _VECTOR.as_pointer())
+def lanes(*shape: int) -> NDArray[np.float32]:
+    """Zeros of this shape and LANES channels, which begin at a cache line."""
+    size = 4 * LANES * prod(shape)
+    room = np.zeros(size + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    return room[first : first + size].view(np.float32).reshape(*shape, LANES)
 
 
-def _load(builder: Any, pointer: Any) -> Any:
-    value = builder.load(pointer)
-    value.align = 4
-    return value
+def _constant(number: int) -> Any:
+    return ir.Constant(_INDEX, number)
 
 
-def _store(builder: Any, value: Any, pointer: Any) -> None:
-    builder.store(value, pointer).align = 4
+class _Lanes:
+    """Vectors of an array, by the flat offset of one of them and a number of vectors from there."""
+
+    def __init__(self, context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> None:
+        self._builder, self._offset = builder, offset
+        self._data = context.make_array(array_type)(context, builder, array).data
+
+    def load(self, number: Any) -> Any:
+        value = self._builder.load(self._at(number))
+        value.align = 4
+        return value
+
+    def store(self, value: Any, number: Any) -> None:
+        self._builder.store(value, self._at(number)).align = 4
+
+    def _at(self, number: Any) -> Any:
+        b = self._builder
+        offset = b.add(self._offset, b.mul(number, _constant(LANES)))
+        return b.bitcast(b.gep(self._data, [offset]), _VECTOR.as_pointer())
+
+
+class _Window:
+    """Three consecutive rays in registers, which go with the voxels; `written` rays are stored as they are left."""
+
+    def __init__(self, builder: Any, rays: _Lanes, written: bool) -> None:
+        self._builder, self._rays, self._written = builder, rays, written
+        self.rows = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_WIDE)]
+        self._first = cgutils.alloca_once(builder, _INDEX)
+
+    def open(self, first: Any) -> None:
+        """Load the rays from this one on."""
+        self._builder.store(first, self._first)
+        for k in range(_WIDE):
+            self._take(k, first)
+
+    def close(self) -> None:
+        """Leave all of them."""
+        first = self._builder.load(self._first)
+        for k in range(_WIDE):
+            self._leave(k, first)
+
+    def move(self, to: Any) -> None:
+        """Have the rays from `to` on; those beside the present ones cost one load."""
+        b, last = self._builder, _WIDE - 1
+        first = b.load(self._first)
+        with b.if_then(b.icmp_signed("!=", to, first), likely=False):
+            with b.if_else(b.icmp_signed("==", to, b.add(first, _constant(1)))) as (up, otherwise):
+                with up:
+                    self._shift(first, to, range(_WIDE))
+                with otherwise, b.if_else(b.icmp_signed("==", to, b.sub(first, _constant(1)))) as (down, far):
+                    with down:
+                        self._shift(first, to, range(last, -1, -1))
+                    with far:
+                        self.close()
+                        self.open(to)
+            b.store(to, self._first)
+
+    def _shift(self, first: Any, to: Any, order: range) -> None:
+        self._leave(order[0], first)
+        for here, beyond in pairwise(order):
+            self._builder.store(self._builder.load(self.rows[beyond]), self.rows[here])
+        self._take(order[-1], to)
+
+    def _take(self, k: int, first: Any) -> None:
+        self._builder.store(self._rays.load(self._builder.add(first, _constant(k))), self.rows[k])
+
+    def _leave(self, k: int, first: Any) -> None:
+        if self._written:
+            self._rays.store(self._builder.load(self.rows[k]), self._builder.add(first, _constant(k)))
 
 
 def _multiply_add(builder: Any, weight: Any, vector: Any, total: Any) -> Any:
@@ -43,37 +121,60 @@ def _multiply_add(builder: Any, weight: Any, vector: Any, total: Any) -> Any:
     return builder.fadd(total, product, flags=("contract",))
 
 
-def _signature(out: Any, source: Any) -> Any:
-    return types.void(out, types.intp, source, types.intp, types.float32, types.float32, types.float32)
+def _along(forward: bool) -> Callable[..., Any]:
+    """Code that adds voxels to rays, or rays to voxels."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        of_rays, _, of_voxels, _, of_first, of_weight, _ = signature.args
+        rays, ray, voxels, voxel, first, weight, count = arguments
+        window = _Window(builder, _Lanes(context, builder, of_rays, rays, ray), forward)
+        row = _Lanes(context, builder, of_voxels, voxels, voxel)
+        numbers = context.make_array(of_first)(context, builder, first).data
+        weights = context.make_array(of_weight)(context, builder, weight)
+        stride = cgutils.unpack_tuple(builder, weights.shape, 2)[1]
+
+        def ray_of(m: Any) -> Any:
+            return builder.sext(builder.load(builder.gep(numbers, [m])), _INDEX)
+
+        with builder.if_then(builder.icmp_signed(">", count, _constant(0))):
+            window.open(ray_of(_constant(0)))
+            with cgutils.for_range(builder, count) as loop:
+                m = loop.index
+                window.move(ray_of(m))
+                value = row.load(m)
+                for k, register in enumerate(window.rows):
+                    at = builder.add(builder.mul(stride, _constant(k)), m)
+                    share = builder.load(builder.gep(weights.data, [at]))
+                    if forward:
+                        builder.store(_multiply_add(builder, share, value, builder.load(register)), register)
+                    else:
+                        value = _multiply_add(builder, share, builder.load(register), value)
+                if not forward:
+                    row.store(value, m)
+            window.close()
+        return context.get_dummy_value()
+
+    return generate
+
+
+def _signature(rays: Any, voxels: Any, first: Any, weight: Any) -> Any:
+    return types.void(rays, types.intp, voxels, types.intp, first, weight, types.intp)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def gather3(typing_context: Any, out: Any, o: Any, source: Any, s: Any, w0: Any, w1: Any, w2: Any) -> Any:
-    """Add three consecutive rows of `source` from flat offset s, times w0, w1, w2, to the row of `out` at o."""
+def scatter(
+    typing_context: Any, rays: Any, ray: Any, voxels: Any, voxel: Any, first: Any, weight: Any, count: Any
+) -> Any:
+    """Add `count` voxels, from flat offset `voxel` on, to three rays each.
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out_array, o_offset, source_array, s_offset, *weights = arguments
-        target = _pointer(context, builder, signature.args[0], out_array, o_offset)
-        total = _load(builder, target)
-        for row, weight in enumerate(weights):
-            pointer = _pointer(context, builder, signature.args[2], source_array, s_offset, row)
-            total = _multiply_add(builder, weight, _load(builder, pointer), total)
-        _store(builder, total, target)
-        return context.get_dummy_value()
-
-    return _signature(out, source), generate
+    first[m] is the number of voxel m's first ray, from flat offset `ray` on; weight[k, m] is that of ray first[m] + k.
+    """
+    return _signature(rays, voxels, first, weight), _along(forward=True)
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def scatter3(typing_context: Any, out: Any, o: Any, source: Any, s: Any, w0: Any, w1: Any, w2: Any) -> Any:
-    """Add the row of `source` at flat offset s, times w0, w1, w2, to three consecutive rows of `out` from o."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        out_array, o_offset, source_array, s_offset, *weights = arguments
-        vector = _load(builder, _pointer(context, builder, signature.args[2], source_array, s_offset))
-        for row, weight in enumerate(weights):
-            target = _pointer(context, builder, signature.args[0], out_array, o_offset, row)
-            _store(builder, _multiply_add(builder, weight, vector, _load(builder, target)), target)
-        return context.get_dummy_value()
-
-    return _signature(out, source), generate
+def gather(
+    typing_context: Any, rays: Any, ray: Any, voxels: Any, voxel: Any, first: Any, weight: Any, count: Any
+) -> Any:
+    """Add three rays each to `count` voxels; arguments are those of `scatter`."""
+    return _signature(rays, voxels, first, weight), _along(forward=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from stream.analyse.tomography.lanes import LANES, gather3, scatter3
+from stream.analyse.tomography.lanes import LANES, gather, scatter
 from stream.analyse.tomography.projector import TILE, Floats, Projector, _weights
 
 DEGREES = 3
@@ -29,6 +29,15 @@ def back_block(projector: Projector, node: float, rays: Floats, out: Floats, i0:
 
 
 @numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
+def _deeper(weight, y, x0, cos, sin, node, count):  # type: ignore[no-untyped-def]
+    """Multiply the weights of a row of voxels by their depth; lengths are in steps."""
+    for m in range(count):
+        depth = np.float32((y * cos - (x0 + m) * sin) / node)
+        for k in range(3):
+            weight[k, m] *= depth
+
+
+@numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
 def _forward(moments, extent, cos, sin, p0, step, node, a0, a1, out):  # type: ignore[no-untyped-def]
     count = moments.shape[1]
     positions = out.shape[1]
@@ -43,16 +52,10 @@ def _forward(moments, extent, cos, sin, p0, step, node, a0, a1, out):  # type: i
                     j0 = max(left, extent[i, 0])
                     j1 = min(left + TILE, extent[i, 1])
                     _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                    for m in range(j1 - j0):
-                        o = (a * positions + ray[m]) * LANES
-                        depth = np.float32(((i - middle) * cos[a] - (j0 + m - middle) * sin[a]) / node)
-                        power = np.float32(1)
-                        for k in range(DEGREES):
-                            v = ((k * count + i) * count + j0 + m) * LANES
-                            scatter3(
-                                out, o, moments, v, weight[0, m] * power, weight[1, m] * power, weight[2, m] * power
-                            )
-                            power *= depth
+                    for k in range(DEGREES):
+                        v = ((k * count + i) * count + j0) * LANES
+                        scatter(out, a * positions * LANES, moments, v, ray, weight, j1 - j0)
+                        _deeper(weight, i - middle, j0 - middle, cos[a], sin[a], node, j1 - j0)
 
 
 @numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
@@ -69,11 +72,7 @@ def _back(rays, extent, cos, sin, p0, step, node, i0, i1, out):  # type: ignore[
                 j0 = max(left, extent[i, 0])
                 j1 = min(left + TILE, extent[i, 1])
                 _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                for m in range(j1 - j0):
-                    s = (a * positions + ray[m]) * LANES
-                    depth = np.float32(((i - middle) * cos[a] - (j0 + m - middle) * sin[a]) / node)
-                    power = np.float32(1)
-                    for k in range(DEGREES):
-                        v = ((k * count + i) * count + j0 + m) * LANES
-                        gather3(out, v, rays, s, weight[0, m] * power, weight[1, m] * power, weight[2, m] * power)
-                        power *= depth
+                for k in range(DEGREES):
+                    v = ((k * count + i) * count + j0) * LANES
+                    gather(rays, a * positions * LANES, out, v, ray, weight, j1 - j0)
+                    _deeper(weight, i - middle, j0 - middle, cos[a], sin[a], node, j1 - j0)

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream.analyse.tomography.lanes import LANES, gather3, scatter3
+from stream.analyse.tomography.lanes import LANES, gather, lanes, scatter
 from stream.core.errors import UsageError
 
 Floats = NDArray[np.float32]
@@ -82,10 +82,7 @@ def _forward(volume, extent, cos, sin, p0, step, a0, a1, out):  # type: ignore[n
                     j0 = max(left, extent[i, 0])
                     j1 = min(left + TILE, extent[i, 1])
                     _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                    for m in range(j1 - j0):
-                        o = (a * positions + ray[m]) * LANES
-                        v = (i * count + j0 + m) * LANES
-                        scatter3(out, o, volume, v, weight[0, m], weight[1, m], weight[2, m])
+                    scatter(out, a * positions * LANES, volume, (i * count + j0) * LANES, ray, weight, j1 - j0)
 
 
 @numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
@@ -102,10 +99,7 @@ def _back(sinogram, extent, cos, sin, p0, step, i0, i1, out):  # type: ignore[no
                 j0 = max(left, extent[i, 0])
                 j1 = min(left + TILE, extent[i, 1])
                 _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                for m in range(j1 - j0):
-                    s = (a * positions + ray[m]) * LANES
-                    v = (i * count + j0 + m) * LANES
-                    gather3(out, v, sinogram, s, weight[0, m], weight[1, m], weight[2, m])
+                gather(sinogram, a * positions * LANES, out, (i * count + j0) * LANES, ray, weight, j1 - j0)
 
 
 class Projector:
@@ -218,11 +212,11 @@ class Projector:
 
     def volume_block(self) -> Floats:
         """Zeroed volume of LANES channels, the width at which the kernels work."""
-        return np.zeros((self.count, self.count, LANES), np.float32)
+        return lanes(self.count, self.count)
 
     def sinogram_block(self) -> Floats:
         """Zeroed sinogram of LANES channels."""
-        return np.zeros((*self.rays, LANES), np.float32)
+        return lanes(*self.rays)
 
     def forward_block(self, volume: Floats, out: Floats, a0: int, a1: int) -> None:
         """Project LANES channels to the angles a0..a1 of `out`."""

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.lanes import LANES, lanes
 from stream.analyse.tomography.projector import Floats, Projector, blocks
 
 _FLAGS = {"contract", "nsz"}
@@ -104,7 +104,7 @@ def iterate(
     `diffusion` with their neighbours.
     """
     lowest = np.float32(0 if nonnegative else -np.inf)
-    x, gradient = (np.zeros((*volume.shape[:2], LANES), np.float32) for _ in range(2))
+    x, gradient = (lanes(*volume.shape[:2]) for _ in range(2))
     squares = np.zeros((2, iterations, volume.shape[2]))
     for block in blocks(volume.shape[2]):
         width = block.stop - block.start
