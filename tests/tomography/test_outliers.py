@@ -9,6 +9,7 @@ from helpers import disc_phantom, simulated_slice
 from stream.analyse.tomography.outliers import find_outliers
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
+from stream.core.scan import angle_sequence
 
 COUNT, SEED, AXIS = 64, 3, 0.3
 ANGLES = np.arange(COUNT) * 180 / COUNT
@@ -38,6 +39,16 @@ def test_clean_rays_keep_their_weight(seed, counts):
     assert not found.projections
     assert not found.positions
     assert error(sums, found.weights, seed) < 1.002 * error(sums, ALL, seed)
+
+
+@pytest.mark.parametrize("measured", [COUNT // 2, COUNT * 3 // 4])
+def test_of_a_scan_that_was_ended_early_no_projection_is_an_outlier(measured):
+    """Those that were not measured tell nothing of what is usual."""
+    known = np.zeros((COUNT, COUNT))
+    known[angle_sequence(COUNT, "golden")[:measured]] = 1
+    found = find_outliers(clean(2), known, ANGLES, POSITIONS, AXIS)
+    assert not found.projections
+    assert (found.weights[known > 0] < 1).mean() < 5e-3
 
 
 def test_a_capillary_that_the_scan_cuts_off_is_no_outlier():

@@ -92,7 +92,7 @@ def _weigh(rays: Reals, predicted: Reals, angles: Reals) -> tuple[Reals, Reals, 
     usual = _usual(rays - stripes - scaled, predicted)
     return (
         _weight(_beyond(rays - stripes, scaled, angles), usual),
-        _weight(factors - 1, _scale(factors)),
+        _weight(factors - 1, _scale(factors[np.isfinite(rays).any(axis=1)])),  # others are 1, and tell nothing
         _weight(excess, _scale_of_stripes(excess, np.median(predicted, axis=0))),
     )
 
