@@ -75,8 +75,8 @@ class Follower:
         """One turn after another."""
         self.resume()
         while not stop.wait(POLL):
-            self.turn()
             self.delays.vitals.beat()
+            self.turn()
 
     def turn(self) -> None:
         """Take what is new; update the maps when they are due; finish when the acquisition has ended."""

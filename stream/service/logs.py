@@ -26,13 +26,14 @@ LARGEST = 10_000_000
 def log_as(process: str, run: str) -> None:
     """From now on this process logs to its standard output, which the supervisor points at the log file."""
 
-    def who(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-        return {**event, "process": process, "run": run}
+    def in_order(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        first = {key: event.pop(key) for key in ("timestamp", "level", "event")}
+        return {**first, "process": process, "run": run, **event}
 
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso"),
-        who,
+        in_order,
         structlog.processors.format_exc_info,
     ]
     render = structlog.processors.JSONRenderer()
