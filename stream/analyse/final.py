@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -22,6 +22,7 @@ from stream.analyse.tomography.noise import noise_gain
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.tomography.steps import relative
+from stream.analyse.tomography.unheld import reconstruct_unheld
 from stream.core.axis import RadialAxis
 from stream.core.config import ReconstructionConfig
 from stream.scale.spread import Spread
@@ -31,6 +32,9 @@ CONSTRAINED = 10  # iterations in a basis between two looks at x ≥ 0
 log = structlog.get_logger()
 Floats = npt.NDArray[np.float32]
 Reals = npt.NDArray[np.float64]
+Solved = tuple[Floats, Reals, Floats | None]
+"""Some channels of a slice, their sums of squares as `relative` takes them, and the channels without x ≥ 0."""
+Solves = Callable[..., Solved]
 
 
 @dataclass(slots=True)
@@ -87,13 +91,13 @@ class FinalSlices:
             return self._in_a_basis(projector, volume, spread)
         if self.config.parallax:
             self._face()
-            solve = partial(_displaced, projector, self.store.axis, self.distance_um)
-            return self._every_channel(projector, solve, volume.shape[3], volume, spread)
-        solve = partial(self.solver.solve, projector)
-        return self._every_channel(projector, solve, self.solver.channels, volume, spread)
+            displaced = partial(_displaced, projector, self.store.axis, self.distance_um)
+            return self._every_channel(projector, displaced, volume.shape[3], volume, spread)
+        both = partial(_held_and_not, self.solver.solve, projector)
+        return self._every_channel(projector, both, self.solver.channels, volume, spread)
 
     def _every_channel(
-        self, projector: Projector, solve: Solve, together: int, volume: Floats, spread: Spread
+        self, projector: Projector, solve: Solves, together: int, volume: Floats, spread: Spread
     ) -> Iterator[tuple[Voxels, Reals]]:
         """So many channels together, each for its own sake; those of the next slices may be begun before."""
         iterations, patterns = self.config.iterations, self.store.patterns
@@ -104,12 +108,15 @@ class FinalSlices:
         gains = spread.map(partial(noise_gain, projector, iterations=iterations), self.weights)
         for s in range(len(volume)):
             squares = np.zeros((2, iterations))
+            unheld = None if self.config.parallax else np.empty_like(volume[s])
             for block in blocks:
-                volume[s][..., block], more = next(solved)
+                volume[s][..., block], more, free = next(solved)
                 squares += more
+                if unheld is not None:
+                    unheld[..., block] = free
             part = self._part(s, self.projector)
             part.set_gain(next(gains))
-            yield WholeSlice(volume[s], part.inside, part.variances), relative(squares)
+            yield WholeSlice(volume[s], part.inside, part.variances, unheld, held=unheld is None), relative(squares)
 
     def _in_a_basis(self, projector: Projector, volume: Floats, spread: Spread) -> Iterator[tuple[Voxels, Reals]]:
         """Coefficients, held at x ≥ 0 in between: a slice is worked on as one."""
@@ -139,10 +146,14 @@ class FinalSlices:
                 return
 
 
+def _held_and_not(solve: Solve, projector: Projector, rays: Floats, weights: Reals, iterations: int) -> Solved:
+    return *solve(projector, rays, weights, iterations), reconstruct_unheld(projector, rays, weights, iterations)
+
+
 def _displaced(
     projector: Projector, axis: RadialAxis, distance_um: float, rays: Floats, weights: Reals, iterations: int
-) -> tuple[Floats, Reals]:
-    return solve_displaced(DisplacedProjector(projector, axis, distance_um), rays, weights, iterations)
+) -> Solved:
+    return *solve_displaced(DisplacedProjector(projector, axis, distance_um), rays, weights, iterations), None
 
 
 def _iterated(part: SpectralSlice, iterations: int) -> tuple[SpectralSlice, Reals]:

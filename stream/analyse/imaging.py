@@ -47,7 +47,7 @@ class Imaging(Protocol):
         """
 
     def seen(self, images: Floats) -> Floats:
-        """What the final iterations make of images (slice, y, x, channel) along the measured rays."""
+        """What fits of the final voxels see of images (slice, y, x, channel) along the measured rays."""
 
     def coverage(self) -> Floats:
         """(slice, y, x) measured share of what is planned, 0..1; NaN outside the field of view."""

@@ -40,10 +40,7 @@ def build_fit(config: Config, axis: RadialAxis, phases: list[Crystal | Hump]) ->
         geometry = load_geometry(config.detector.geometry)
         response = Response.of(geometry, config.integration, load_mask(config.detector.mask, geometry))
     try:
-        return PatternFit(
-            axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase, response,
-            held=config.scan.mode == "tomography",
-        )  # fmt: skip
+        return PatternFit(axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase, response)
     except FitError as error:
         raise ConfigError(str(error)) from None
 

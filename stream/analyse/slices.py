@@ -30,8 +30,15 @@ class Voxels(Protocol):
     def count(self) -> int:
         """How many voxels."""
 
+    @property
+    def held(self) -> bool:
+        """Whether what `unheld` gives is held at zero or above all the same."""
+
     def patterns(self, voxels: Indices) -> Floats:
         """(n, bin), NaN in bins that nothing reaches."""
+
+    def unheld(self, voxels: Indices) -> Floats:
+        """(n, bin) for fits: not held at zero or above, where such a reconstruction was made."""
 
     def variances(self, voxels: Indices) -> Floats:
         """(n, bin), NaN where not known."""
@@ -50,12 +57,14 @@ class Voxels(Protocol):
 class WholeSlice:
     """Voxels whose patterns are all there, in an array or a file.
 
-    volume: (y, x, bin); variances_of: (n, bin) of voxels by number.
+    volume, unheld_volume: (y, x, bin), the same where there is one alone; variances_of: (n, bin) of voxels by number.
     """
 
     volume: Floats
     inside: npt.NDArray[np.bool_]
     variances_of: Callable[[Indices], Floats]
+    unheld_volume: Floats | None = None
+    held: bool = False
 
     @property
     def count(self) -> int:
@@ -64,8 +73,11 @@ class WholeSlice:
 
     def patterns(self, voxels: Indices) -> Floats:
         """(n, bin)."""
-        flat = self.volume.reshape(-1, self.volume.shape[2])
-        return np.asarray(flat[np.flatnonzero(self.inside)[voxels]])
+        return self._of(self.volume, voxels)
+
+    def unheld(self, voxels: Indices) -> Floats:
+        """(n, bin)."""
+        return self._of(self.volume if self.unheld_volume is None else self.unheld_volume, voxels)
 
     def variances(self, voxels: Indices) -> Floats:
         """(n, bin)."""
@@ -78,11 +90,14 @@ class WholeSlice:
 
     def mean(self) -> Floats:
         """(bin,) mean pattern."""
-        return self._mean(self.patterns)
+        return self._mean(self.unheld)
 
     def noise(self) -> Floats:
         """(bin,) mean variance of a pattern."""
         return self._mean(self.variances)
+
+    def _of(self, volume: Floats, voxels: Indices) -> Floats:
+        return np.asarray(volume.reshape(-1, volume.shape[2])[np.flatnonzero(self.inside)[voxels]])
 
     def _mean(self, of: Callable[[Indices], Floats]) -> Floats:
         sums = [of(some).sum(axis=0, dtype=np.float64) for some in batches(np.arange(self.count))]

@@ -16,12 +16,13 @@ from stream.analyse.axis_search import AxisSearch
 from stream.analyse.final import FinalSlices
 from stream.analyse.slices import Voxels, share_out, show, some_rays
 from stream.analyse.store import PatternStore
-from stream.analyse.tomography.additive import Additive, Adds, additive_values
+from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import fading, reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
+from stream.analyse.tomography.unheld import reconstruct_unheld
 from stream.analyse.turns import Turn
 from stream.core.config import ReconstructionConfig
 from stream.scale.spread import HERE, Spread
@@ -221,10 +222,10 @@ class Tomograph:
         return found.reshape(*found.shape[:3], *values.shape[3:])
 
     def seen(self, images: Floats) -> Floats:
-        """What the final iterations make of images (slice, y, x, channel) along the measured rays."""
-        projector = self.projector()
-        rays = np.stack([projector.forward(one) for one in images])
-        return self.image(Additive(rays, Adds.INTENSITY), self.weights() > 0, self.config.iterations)
+        """What fits of the final voxels see of images (slice, y, x, channel) along the measured rays."""
+        projector, iterations = self.projector(), self.config.iterations
+        pairs = zip(images, self.weights(), strict=True)
+        return np.stack([reconstruct_unheld(projector, projector.forward(one), w, iterations) for one, w in pairs])
 
     def covered(self, usable: npt.NDArray[np.bool_]) -> Floats:
         """As `coverage`, of these rays (slice, angle, position)."""

@@ -205,8 +205,9 @@ class VoxelReader:
 
     def _fitted(self, voxels: Voxels, chosen: Indices, start: State, spread: Spread) -> FitResult:
         assert self.fit is not None
-        fit, some = partial(self.fit.fit, start=start, threads=spread.threads), list(batches(chosen))
-        result = joined(list(spread.map(fit, map(voxels.patterns, some), map(voxels.variances, some))))
+        fit = partial(self.fit.fit, start=start, threads=spread.threads, held=voxels.held)
+        some = list(batches(chosen))
+        result = joined(list(spread.map(fit, map(voxels.unheld, some), map(voxels.variances, some))))
         if result.extrapolated and not self._told_of_range:
             self._told_of_range = True
             assert self.fit.instrument is not None

@@ -48,7 +48,8 @@ class VoxelFit:
         with self._lock:
             fit = self._fit = self._fit or self._load()
             start = self._start(fit, revision.number, index, noise[index])
-            result = fit.fit(pattern[None], noise[index], start, curve=True)
+            held = self.config.scan.mode == "tomography"
+            result = fit.fit(pattern[None], noise[index], start, curve=True, held=held)
             curve = None if result.curve is None else result.curve[0]
             return {"curve": curve, **self._williamson_hall(fit, result, start, pattern, noise[index])}
 

@@ -45,7 +45,7 @@ def detect(
     residual = np.empty(y.size)
     for attempt in range(2):
         normal_equations(columns, y, weight, matrix, right)
-        nonnegative(matrix, right, x, passive)
+        nonnegative(matrix, right, x, passive, (phases, n))
         residual[:] = y
         for a in range(n):
             add_scaled(residual, -x[a], columns[a])

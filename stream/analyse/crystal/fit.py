@@ -17,6 +17,7 @@ from stream.analyse.crystal.maps import FitResult, PhaseMaps
 from stream.analyse.crystal.model import Crystal, Model, State, build
 from stream.analyse.crystal.reasons import Reason
 from stream.analyse.crystal.response import Response
+from stream.analyse.crystal.scatter import kept_variance
 from stream.analyse.crystal.smooth import Hump
 from stream.analyse.crystal.start import find_start, first_state, fit_once, with_templates
 from stream.core.axis import RadialAxis
@@ -39,7 +40,6 @@ class PatternFit:
     profile : shape of the sample's broadening; `fit` finds it on the mean pattern, once a phase.
     shape_factor : K of β cosθ = Kλ/D + 4ε sinθ.
     response : what the bins see of 2θ; None: evenly filled ones, and the instrument's pixels.
-    held : patterns are held at zero or above, as SIRT's are; so is what noise makes of the reduced chi square.
     main : the phase whose cell is looked for within ±2 % in the mean pattern; None: the first crystalline one.
 
     Raises
@@ -57,10 +57,8 @@ class PatternFit:
         shape_factor: float = 0.9,
         main: str | None = None,
         response: Response | None = None,
-        held: bool = False,
     ) -> None:
         self.axis, self.instrument, self.profile, self.shape_factor = axis, instrument, profile, shape_factor
-        self.held = held
         self.response = response or Response.even(axis, instrument.pixel if instrument else 0.0)
         self.crystals = [phase for phase in phases if isinstance(phase, Crystal)]
         self.humps = [phase for phase in phases if isinstance(phase, Hump)]
@@ -100,6 +98,7 @@ class PatternFit:
         start: State | None = None,
         curve: bool = False,
         threads: int | None = None,
+        held: bool = False,
     ) -> FitResult:
         """Fit each pattern by itself.
 
@@ -111,10 +110,11 @@ class PatternFit:
             other voxels or threads there are.
         curve : keep the fitted patterns.
         threads : None: one a core.
+        held : patterns are held at zero or above, as SIRT's are; so is what noise makes of the reduced chi square.
         """
         patterns, variances = np.asarray(patterns), np.broadcast_to(variances, np.shape(patterns))
         state = self.start(patterns, variances) if start is None else start
-        model = with_templates(self._model(state))
+        model = with_templates(self._model(state))._replace(kept=kept_variance(held))
         n, phases = len(patterns), len(self.crystals)
         tables = np.empty((n, phases, voxel.WIDTH))
         smooth = np.empty((n, model.smooth.shape[0]))
@@ -132,7 +132,7 @@ class PatternFit:
             list(pool.map(work, [slice(k, k + CHUNK) for k in range(0, n, CHUNK)]))
         return FitResult(
             phases=self._maps(tables, lines, model, state),
-            humps={hump.name: smooth[:, k] for k, hump in enumerate(self.humps)},
+            humps={hump.name: np.maximum(smooth[:, k], 0) for k, hump in enumerate(self.humps)},
             fit_quality=quality,
             extrapolated=self._extrapolated(model),
             curve=curves.astype(np.float32) if curve else None,
@@ -140,9 +140,7 @@ class PatternFit:
 
     def _model(self, state: State, instrument: Instrument | None = None) -> Model:
         instrument = instrument or self.instrument
-        return build(
-            self.axis, self.crystals, self.humps, instrument, self.response, state, self.shape_factor, self.held
-        )
+        return build(self.axis, self.crystals, self.humps, instrument, self.response, state, self.shape_factor)
 
     def _systematic(self, mean: Floats, weight: Floats, state: State) -> Floats:
         """(phases,) error of strain from the instrument's own: the mean pattern refitted with it moved by 1σ."""

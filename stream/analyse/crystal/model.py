@@ -19,7 +19,7 @@ from stream.core.axis import RadialAxis
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-BACKGROUND_DEGREE = 3  # four non-negative terms: a voxel's background is weak, and its humps are phases
+BACKGROUND_DEGREE = 3  # four terms: a voxel's background is weak, and its humps are phases
 MAIN_RANGE = 0.02  # the main phase's cell edges, about the structure's: +3.13 % of volume fits in
 MINOR_RANGE = 0.005  # a minor phase's, about the slice's: it must not wander to its neighbour's lines
 SEARCH_RANGE = 0.01  # isotropic search in each voxel, about the slice's cell
@@ -96,9 +96,8 @@ def build(
     response: Response,
     state: State,
     shape_factor: float,
-    held: bool = False,
 ) -> Model:
-    """The model around a state, without templates; `held`: of patterns that are nowhere negative."""
+    """The model around a state, without templates; of patterns that may be negative."""
     low, high = axis.two_theta_edges[[0, -1]]
     margin = 0.1 * (high - low)
     d_min = axis.wavelength / (2 * math.sin(min(high + margin, math.pi) / 2))
@@ -162,7 +161,7 @@ def build(
         volume=np.array([crystal.structure.volume for crystal in crystals]),
         offsets=np.zeros(0),
         templates=np.zeros((count, 0, axis.bins)),
-        kept=kept_variance(held),
+        kept=kept_variance(held=False),
         wavelength=axis.wavelength,
     )
 

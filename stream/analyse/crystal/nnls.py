@@ -74,10 +74,10 @@ def inverse_diagonal(factor: Floats, scale: Floats) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def nonnegative(matrix: Floats, right: Floats, x: Floats, passive: Bools) -> None:
+def nonnegative(matrix: Floats, right: Floats, x: Floats, passive: Bools, free: tuple[int, int]) -> None:
     """Minimise x·matrix·x/2 - right·x over x >= 0 by block principal pivoting (Kim and Park, 2011).
 
-    `x` and `passive` (the components allowed to be positive) are written.
+    Components free[0] to free[1] - 1 may be negative. `x` and `passive` (those that are not held at 0) are written.
     """
     n = right.size
     factor, scale = np.zeros((n, n)), np.zeros(n)
@@ -90,6 +90,8 @@ def nonnegative(matrix: Floats, right: Floats, x: Floats, passive: Bools) -> Non
         exchange = np.zeros(n, dtype=np.bool_)
         for i in range(n):
             norm = math.sqrt(matrix[i, i])
+            if free[0] <= i < free[1]:
+                continue
             if passive[i]:
                 exchange[i] = x[i] * norm < 0
             elif norm > 0:
@@ -112,4 +114,5 @@ def nonnegative(matrix: Floats, right: Floats, x: Floats, passive: Bools) -> Non
             if exchange[i]:
                 passive[i] = not passive[i]
     for i in range(n):
-        x[i] = max(x[i], 0.0) if passive[i] else 0.0
+        if not free[0] <= i < free[1]:
+            x[i] = max(x[i], 0.0) if passive[i] else 0.0

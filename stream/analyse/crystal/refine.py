@@ -1,7 +1,7 @@
 """Levenberg-Marquardt on cells, strain and size, the linear parameters solved inside every step.
 
-Intensities, humps and background are linear and non-negative: at every trial they are the exact optimum, so only
-few parameters are searched for, and a step uses the Hessian with the linear ones marginalised.
+Intensities, which are non-negative, humps and background are linear: at every trial they are the exact optimum, so
+only few parameters are searched for, and a step uses the Hessian with the linear ones marginalised.
 """
 
 from __future__ import annotations
@@ -137,10 +137,10 @@ def evaluate(y: Floats, weight: Floats, m: Model, layout: Layout, t: Trial) -> f
             t.matrix[c, n + p] -= layout.prior[p]
             t.matrix[n + p, c] -= layout.prior[p]
             t.matrix[n + p, n + p] += layout.prior[p]
-    nonnegative(t.matrix, right, t.x, t.passive)
+    nonnegative(t.matrix, right, t.x, t.passive, (n - m.smooth.shape[0], n))
     t.residual[:] = y
     for a in range(n):
-        if t.x[a] > 0:
+        if t.x[a] != 0:
             add_scaled(t.residual, -t.x[a], t.columns[a])
     cost = float(weighted_dot(t.residual, t.residual, weight))
     for p in range(layout.mode.size):

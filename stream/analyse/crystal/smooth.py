@@ -1,4 +1,8 @@
-"""What lies under the lines: amorphous humps and a background, both linear and non-negative."""
+"""What lies under the lines: amorphous humps and a background, both linear.
+
+Their coefficients may be negative: reconstruction leaves shallow troughs beside what is bright, and a background held
+at zero there makes the lines' flanks pay for them.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +37,6 @@ def hump_columns(axis: RadialAxis, humps: list[Hump]) -> Floats:
 
 
 def bernstein_columns(axis: RadialAxis, degree: int) -> Floats:
-    """(degree + 1, bins): Bernstein polynomials over the axis.
-
-    With non-negative coefficients they add up to a smooth curve that is nowhere negative.
-    """
+    """(degree + 1, bins): Bernstein polynomials over the axis."""
     t = (axis.centers - axis.low) / (axis.high - axis.low)
     return np.stack([math.comb(degree, k) * t**k * (1 - t) ** (degree - k) for k in range(degree + 1)])

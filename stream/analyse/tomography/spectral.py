@@ -34,6 +34,8 @@ class SpectralSlice:
     inside : (y, x) the field of view; its voxels are numbered in C order
     """
 
+    held = True
+
     def __init__(self, projector: Projector, basis: Basis, sets: int = 1, diffusion: float = 0.0) -> None:
         self.basis = basis
         self.sirt = ProgressiveSirt(
@@ -107,6 +109,10 @@ class SpectralSlice:
     def patterns(self, voxels: Indices) -> Floats:
         """(n, bin) patterns of the voxels, at least 0; NaN in bins that nothing reaches."""
         return np.asarray(np.maximum(self.basis.patterns(self._coefficients(voxels)), 0))
+
+    def unheld(self, voxels: Indices) -> Floats:
+        """The same: coefficients are held at patterns of zero or above as they are iterated."""
+        return self.patterns(voxels)
 
     def mean(self) -> Floats:
         """(bin,) mean pattern of the voxels."""
