@@ -164,9 +164,9 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster:
     cpu = CpuIntegrator.create(geometry, config.integration, mask)
     integrate: Integrator | ClusterIntegrator
     if cluster is None:
-        integrate, threads, together = open_backend(config.integration.backend, cpu), THREADS, TOGETHER
+        integrate, together = open_backend(config.integration.backend, cpu), TOGETHER
     else:
-        integrate, threads, together = ClusterIntegrator.create(cpu, cluster), cluster.ahead, FRAMES_A_TASK
+        integrate, together = ClusterIntegrator.create(cpu, cluster), FRAMES_A_TASK
     integrate.warm_up()
     warm_up()
     scan, detector = config.scan, config.detector
@@ -178,7 +178,6 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster:
         base=integrate,
         expected=Expected(shape=geometry.shape, wavelength=geometry.wavelength, pixel_size=geometry.pixel_size),
         preview=Preview(directory.frame, mask),
-        threads=threads,
         together=together,
     )
     encoder = config.encoders[0] if scan.index == "pcap" else None
@@ -195,7 +194,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster:
         books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
         beside=Beside(join, ledger),
         watch=Watch(detector, live),
-        window=Window(detector.queue_bytes // 2, max(WORKED_ON, 2 * threads * together)),
+        window=Window(detector.queue_bytes // 2, max(WORKED_ON, 2 * THREADS * together)),
         vitals=Vitals(directory.vitals / "ingest.json"),
         first_frame=detector.first_frame,
     )

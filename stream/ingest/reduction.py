@@ -100,7 +100,7 @@ class Job(NamedTuple):
 class Reduction:
     """Reduces the images of one series after another; index is where a frame's grid point comes from.
 
-    threads: that wait for what integrates; together: frames that one takes at a time at most.
+    together: frames that one thread takes at a time at most.
     """
 
     detector: DetectorConfig
@@ -109,18 +109,16 @@ class Reduction:
     base: Integrate
     expected: Expected
     preview: Preview
-    threads: int = THREADS
     together: int = TOGETHER
     _integrate: Integrate = field(init=False)
     _waiting: deque[Job] = field(default_factory=deque)
     _busy: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _pool: ThreadPoolExecutor = field(init=False)
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "integrate"))
 
     def __post_init__(self) -> None:
         """Until a header says more, the detector is as config and geometry have it."""
         self._integrate = self.base
-        self._pool = ThreadPoolExecutor(self.threads, "integrate")
 
     @property
     def monitor(self) -> str | None:
@@ -215,7 +213,7 @@ class Reduction:
         """The oldest frames, all of one series: as many as leave each idle thread its share, `together` at most."""
         taken: list[Job] = []
         with self._lock:
-            share = min(self.together, -(-len(self._waiting) // (self.threads - self._busy)))
+            share = min(self.together, -(-len(self._waiting) // (THREADS - self._busy)))
             while len(taken) < share and (not taken or self._waiting[0].integrate is taken[0].integrate):
                 taken.append(self._waiting.popleft())
             self._busy += bool(taken)

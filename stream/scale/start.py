@@ -5,6 +5,7 @@ Each gives the environment by which a run's processes find the cluster.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -51,7 +52,7 @@ def here(processes: int) -> Iterator[Environment]:
         raise UnavailableError("--local needs Dask: pip install braggstream[dask]") from None
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
     security = Security.temporary()
-    options = {"host": "127.0.0.1", "dashboard_address": None, "security": security}
+    options = {"host": "127.0.0.1", "dashboard_address": None, "security": security, "silence_logs": logging.ERROR}
     with LocalCluster(n_workers=processes, threads_per_worker=threads, **options) as cluster:
         yield {ADDRESS: cluster.scheduler_address, **_certificates(security.get_tls_config_for_role("client"))}
 

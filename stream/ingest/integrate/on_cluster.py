@@ -15,7 +15,7 @@ from stream.ingest.integrate.cpu import CpuIntegrator
 from stream.ingest.integrate.geometry import Mask
 from stream.scale.cluster import Cluster
 
-FRAMES_A_TASK = 16  # some milliseconds of integration for each that handing over takes
+FRAMES_A_TASK = 32  # handing a task over takes some 10 ms of processor time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
