@@ -14,7 +14,15 @@ import numpy.typing as npt
 import pytest
 
 from stream.analyse.classify.check import check_folder
-from stream.analyse.classify.choose import LOOKED_AT, AnyClassifier, Auto, Ensemble, load_classifier, vote
+from stream.analyse.classify.choose import (
+    LOOKED_AT,
+    AnyClassifier,
+    Auto,
+    Ensemble,
+    load_classifier,
+    shared_information,
+    vote,
+)
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
 from stream.analyse.classify.model import REACH, Prediction, models_folder
 from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
@@ -317,7 +325,8 @@ def test_auto_tells_its_choice_and_settles(unseen: tuple[Floats, npt.NDArray[np.
     assert auto.name == read_manifest(models_folder()).default
     assert "no data" in auto.told["reason"]
     found = auto.predict(patterns, AXIS)
-    assert "agrees" in auto.told["reason"]
+    assert "with the vote" in auto.told["reason"]
+    assert "with clusters" in auto.told["reason"]
     assert auto.told["sha256"] == read_manifest(models_folder()).entry(auto.name).sha256
     np.testing.assert_array_equal(found.index, load_classifier(auto.name).predict(patterns, AXIS).index)
     auto.settle()
@@ -345,6 +354,16 @@ def test_the_best_by_its_card_is_kept_unless_it_contradicts_the_rest(
     assert auto.reason.startswith("the best by its card" if kept else "agrees best")
     agreed = (off.index == common.index)[truth >= 0].mean()
     assert f"{agreed:.1%}" in auto.reason
+
+
+def test_shared_information_is_scikit_learn_s() -> None:
+    metrics = pytest.importorskip("sklearn.metrics", reason="the extra `train` is not installed")
+    rng = np.random.default_rng(6)
+    one = rng.integers(-1, 5, 500).astype(np.int8)
+    other = np.where(rng.random(500) < 0.7, one // 2, rng.integers(0, 6, 500)).astype(np.int8)
+    assert shared_information(one, other) == pytest.approx(metrics.normalized_mutual_info_score(one, other), rel=1e-9)
+    assert shared_information(one, one) == pytest.approx(1.0)
+    assert shared_information(one * 0, one * 0) == 1.0
 
 
 def test_the_ensemble_tells_its_members() -> None:

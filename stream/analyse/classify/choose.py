@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import (
     REACH,
@@ -20,6 +21,7 @@ from stream.analyse.classify.model import (
     models_folder,
 )
 from stream.analyse.classify.preprocess import SliceScale
+from stream.analyse.classify.sample import Sample
 from stream.core.axis import RadialAxis
 
 Floats = npt.NDArray[np.float32]
@@ -69,8 +71,10 @@ class Ensemble(Panel):
 class Auto(Panel):
     """The best by its card; where it contradicts the vote of all models by much, the one that agrees best.
 
-    It is chosen once, by the middle of the first slice that is read after `settle`. Agreement settles it only then:
-    families that look at the same neighbourhood err alike, and would outvote a better one that does not.
+    That is the one with the largest sum of the share of voxels that it names as the vote does, and of what its classes
+    tell of the voxels' clusters, which know no model. It is chosen once, by the middle of the first slice that is read
+    after `settle`. Agreement settles it only then: families that look at the same neighbourhood err alike, and would
+    outvote a better one that does not.
     """
 
     def __init__(self, members: list[Classifier]) -> None:
@@ -109,19 +113,27 @@ class Auto(Panel):
             return
         self._looked = True
         agreement = [float((each.index == common)[judged].mean()) for each in found]
-        best = 0 if agreement[0] >= 1 - TOLERATED else int(np.argmax(agreement))
+        clusters = self._clusters(values[middle][judged], scale)
+        alike = [shared_information(each.index[judged], clusters) for each in found]
+        best = 0 if agreement[0] >= 1 - TOLERATED else int(np.argmax(np.add(agreement, alike)))
         card, self.chosen = self.members[0], self.members[best]
-        votes = f"the vote of {len(self.members)} models on"
+        told = [
+            f"{share:.1%} with the vote and {part:.2f} with clusters"
+            for share, part in zip(agreement, alike, strict=True)
+        ]
         if self.chosen is card:
-            self.reason = (
-                f"the best by its card: {card.accuracy:.1%} of unseen voxels right; agrees with {votes} "
-                f"{agreement[0]:.1%} of {int(judged.sum())} voxels"
-            )
+            self.reason = f"the best by its card: {card.accuracy:.1%} of unseen voxels right; agrees {told[0]}"
         else:
-            self.reason = (
-                f"agrees best with {votes} {agreement[best]:.1%} of {int(judged.sum())} voxels; "
-                f"{card.name}, the best by its card, on {agreement[0]:.1%}"
-            )
+            self.reason = f"agrees best: {told[best]}; {card.name}, the best by its card: {told[0]}"
+        self.reason += f", of {len(self.members)} models on {int(judged.sum())} voxels"
+
+    @staticmethod
+    def _clusters(values: Floats, scale: SliceScale) -> npt.NDArray[np.int8]:
+        """Cluster of each pattern (n, bins)."""
+        clusters = Clusters()
+        clusters.take(0, Sample.of(values, scale))
+        clusters.find()
+        return clusters.index(values, scale.level)
 
 
 AnyClassifier = Classifier | Ensemble | Auto
@@ -144,6 +156,24 @@ def load_classifier(name: str = "auto") -> AnyClassifier:
         return load_model(folder, manifest.entry(name))
     members = [load_model(folder, entry) for entry in manifest.models]
     return Ensemble(members) if name == "ensemble" else Auto(members)
+
+
+def shared_information(one: npt.NDArray[np.int8], other: npt.NDArray[np.int8]) -> float:
+    """Mutual information of two partitions of the same points over the mean of their entropies, 0..1.
+
+    Strehl and Ghosh (2002, J. Mach. Learn. Res. 3, 583) with the arithmetic mean; 1 where neither parts anything.
+    """
+    both = np.unique(np.stack([one, other]), axis=1, return_counts=True)[1]
+    together, first, second = (
+        entropy(counts) for counts in (both, *(np.unique(each, return_counts=True)[1] for each in (one, other)))
+    )
+    return float(2 * (first + second - together) / (first + second)) if first + second > 0 else 1.0
+
+
+def entropy(counts: npt.NDArray[np.intp]) -> float:
+    """Of a partition into parts of so many points, in nats."""
+    shares = counts / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def vote(found: list[Prediction]) -> Prediction:
