@@ -23,12 +23,15 @@ Floats = npt.NDArray[Any]
 Seen = Callable[[npt.NDArray[np.float32]], Floats]
 
 LEAST = 0.5  # of a class' amount is its own: with less, the solution would be mostly noise
+GROUP = 6  # voxels a side of the squares whose errors are taken as one: neighbours share their noise
 
 
 def unmixed(
     statistics: dict[str, dict[str, Any]], arrays: Arrays, phase: str, classes: Sequence[str], seen: Seen
 ) -> dict[str, dict[str, Any]]:
     """The statistics with `own`, the class' share in its voxels, and `unmixed`, its strain without what was lent.
+
+    `unmixed_error` is 1σ of that from the scatter of the voxels; what the instrument's own error adds is in theirs.
 
     Parameters
     ----------
@@ -49,13 +52,23 @@ def unmixed(
     found = {name: {**one, "own": float(share)} for (name, one), share in zip(statistics.items(), own, strict=True)}
     if np.all(own >= LEAST):
         mixed = shares[:, :-1] / shares[:, :-1].sum(axis=1, keepdims=True)  # of the others no strain is known
-        for one, value in zip(found.values(), _core_fit(mixed, strain[known].astype(np.float64)), strict=True):
-            one["unmixed"] = float(value)
+        solved = _core_fit(mixed, strain[known].astype(np.float64), _squares(known))
+        for one, value, error in zip(found.values(), *solved, strict=True):
+            one["unmixed"], one["unmixed_error"] = float(value), float(error)
     return found
 
 
-def _core_fit(shares: Floats, strain: Floats) -> Floats:
-    """Least squares of strain (n,) = shares (n, class) @ strains, without what lies CLIP deviations off."""
+def _squares(known: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """(n,) which square each of the known voxels (slice, y, x) lies in."""
+    s, y, x = np.nonzero(known)
+    return np.unique(np.stack([s, y // GROUP, x // GROUP]), axis=1, return_inverse=True)[1]
+
+
+def _core_fit(shares: Floats, strain: Floats, group: npt.NDArray[np.intp]) -> tuple[Floats, Floats]:
+    """Least squares of strain (n,) = shares (n, class) @ strains, without what lies CLIP deviations off, and its 1σ.
+
+    Residuals of a group go together (the sandwich of Liang and Zeger, Biometrika 73, 13, 1986).
+    """
     core = np.ones(len(strain), np.bool_)
     for _ in range(ROUNDS):
         found = np.linalg.lstsq(shares[core], strain[core], rcond=None)[0]
@@ -64,4 +77,9 @@ def _core_fit(shares: Floats, strain: Floats) -> Floats:
         if (kept == core).all() or kept.sum() < FEWEST:
             break
         core = kept
-    return np.asarray(found)
+    used, group = shares[core], group[core]
+    moved = used * (strain[core] - used @ found)[:, None]
+    pulls = np.stack([np.bincount(group, column) for column in moved.T])
+    inverse, count = np.linalg.inv(used.T @ used), len(np.unique(group))
+    covariance = inverse @ (pulls @ pulls.T) @ inverse * count / max(count - len(found), 1)
+    return np.asarray(found), np.sqrt(np.diag(covariance))

@@ -77,10 +77,13 @@ class Peer:
         layout, count = self.layout, self.trial.theta.size
         evaluate(y, self.weight, self.model, layout, self.trial)  # a start as good as ours: the linear optimum
         start = np.concatenate([self.trial.theta, self.trial.x])
-        low = np.concatenate([layout.low, np.zeros(self.trial.x.size)])
+        lines = self.trial.columns.shape[0]
+        least = np.zeros(self.trial.x.size)
+        least[lines - self.model.smooth.shape[0] : lines] = -np.inf
+        low = np.concatenate([layout.low, least])
         high = np.concatenate([layout.high, np.full(self.trial.x.size, np.inf)])
         scale = np.concatenate([(layout.high - layout.low) / 100, np.maximum(self.trial.x, self.trial.x.max() * 1e-3)])
-        root, lines = np.sqrt(self.weight), self.trial.columns.shape[0]
+        root = np.sqrt(self.weight)
 
         def residual(parameters: Floats) -> Floats:
             x = parameters[count:]

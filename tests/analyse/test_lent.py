@@ -47,6 +47,13 @@ def test_strains_of_blurred_classes_come_apart() -> None:
         assert result[name]["unmixed"] == pytest.approx(truth, rel=0.01)
         assert 0.5 < result[name]["own"] < 1
         assert plain[name] == {key: result[name][key] for key in plain[name]}
+    arrays["maps/strain_layered"] = arrays["maps/strain_layered"] + np.random.default_rng(4).normal(
+        0, 1e-4, index.shape
+    )
+    noisy = unmixed(class_statistics(arrays, "strain_layered", CLASSES), arrays, "layered", CLASSES, seen)
+    for name, truth in TRUTH.items():
+        assert noisy[name]["unmixed_error"] == pytest.approx(1e-4 / np.sqrt(noisy[name]["n"]), rel=0.5)
+        assert noisy[name]["unmixed"] == pytest.approx(truth, abs=3 * noisy[name]["unmixed_error"])
 
 
 def test_a_sharp_picture_lends_nothing_and_a_hopeless_one_says_so() -> None:
