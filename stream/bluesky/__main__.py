@@ -18,12 +18,17 @@ def consume(
     proxy: Annotated[str, typer.Argument(help="HOST:PORT of the 0MQ proxy's outgoing side.")],
     url: Annotated[str, typer.Argument(help="The processor's bluesky.endpoint, or its page's http:// address.")],
     prefix: Annotated[str, typer.Option(help="Of the publisher's messages.")] = "",
+    server_key: Annotated[
+        str | None, typer.Option(help="CURVE: the processor's public key, env:NAME or file:PATH.")
+    ] = None,
+    secret_key: Annotated[str | None, typer.Option(help="CURVE: our secret key, the same.")] = None,
 ) -> None:
     """Forward documents until interrupted; the key of the page is taken from BRAGGSTREAM_KEY."""
     from bluesky.callbacks.zmq import RemoteDispatcher
 
     dispatcher: Any = RemoteDispatcher(proxy, prefix=prefix.encode(), deserializer=orjson.loads)
-    forwarder = Forwarder(url, os.environ.get("BRAGGSTREAM_KEY"))
+    curve = (server_key, secret_key) if server_key and secret_key else None
+    forwarder = Forwarder(url, os.environ.get("BRAGGSTREAM_KEY"), curve)
     dispatcher.subscribe(forwarder)
     try:
         dispatcher.start()

@@ -13,7 +13,9 @@ import httpx
 import orjson
 import zmq
 
+from stream.core.config import Curve
 from stream.core.documents import encode_document
+from stream.ingest.curve import keys_of, to_server
 
 ROOM = 100_000
 """Documents that wait while the processor is away; the oldest are dropped first, and counted."""
@@ -30,15 +32,16 @@ class Forwarder:
     """``RE.subscribe(Forwarder("tcp://host:5578"))``: to bluesky.endpoint; or the page's ``http://`` address and key.
 
     Calls return at once and never raise. While the processor is away documents wait; what is beyond that is dropped
-    and counted in `dropped`, with one warning.
+    and counted in `dropped`, with one warning. curve: where the processor's public key and our secret one are, each
+    ``env:NAME`` or ``file:PATH``, for a ``tcp://`` endpoint with ``bluesky.curve``.
     """
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None = None, curve: tuple[str, str] | None = None) -> None:
         self.dropped = 0
         self._waiting: deque[Message] = deque()
         self._news = threading.Condition()
         self._closing = False
-        self._carrier: Carrier = ByHttp(url, key) if url.startswith("http") else ByZmq(url)
+        self._carrier: Carrier = ByHttp(url, key) if url.startswith("http") else ByZmq(url, curve)
         self._away = False
         self._thread = threading.Thread(target=self._send, name="braggstream-documents", daemon=True)
         self._thread.start()
@@ -105,12 +108,15 @@ class Carrier(Protocol):
 class ByZmq:
     """PUSH, only to a processor that is there."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, curve: tuple[str, str] | None) -> None:
+        keys = curve and keys_of(Curve(server_key=curve[0], secret_key=curve[1]), "curve")
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.PUSH)
         self._socket.setsockopt(zmq.SNDHWM, 1)  # what waits, waits here, where a restart of the processor costs nothing
         self._socket.setsockopt(zmq.IMMEDIATE, 1)
         self._socket.setsockopt(zmq.LINGER, int(FAREWELL * 1000))
+        if keys:
+            to_server(self._socket, *keys)
         self._socket.connect(url)
 
     def carry(self, messages: list[Message]) -> int:

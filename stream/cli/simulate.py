@@ -35,6 +35,7 @@ def simulate(
     calibrant: Annotated[str | None, typer.Option(help="LaB6, CeO2 or Si: write a line standard's frame.")] = None,
     image: Annotated[Path | None, typer.Option(help="The file for the line standard's frame.")] = None,
     fluorescence: Annotated[str | None, typer.Option(help="Where XRF spectra go.")] = None,
+    curve_key: Annotated[str | None, typer.Option(help="CURVE: where our key is, env:NAME or file:PATH.")] = None,
 ) -> None:
     """Be a virtual beamline: send a scan, write its truth, or a line standard's frame."""
     from stream.simulate.command import simulate as perform
@@ -43,7 +44,7 @@ def simulate(
         sent = perform(
             preset=preset, config=config, endpoint=endpoint, format=format, rate=rate, faults=faults, seed=seed,
             absorption=absorption, parallax=parallax, truth=truth, calibrant=calibrant, image=image,
-            fluorescence=fluorescence, progress=progress,
+            fluorescence=fluorescence, curve_key=curve_key, progress=progress,
         )  # fmt: skip
     typer.echo(f"wrote {image}" if calibrant else f"sent {sent} frames")
 

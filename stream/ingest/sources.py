@@ -11,8 +11,9 @@ from typing import NamedTuple, Protocol
 import zmq
 
 from stream.core.config import FluorescenceConfig, FrameStream, MonitorStream
-from stream.core.errors import UnavailableError
+from stream.core.errors import BraggstreamError, UnavailableError
 from stream.core.messages import Parts
+from stream.ingest.curve import keys_of, to_server
 from stream.ingest.recorded import RecordedMessage, read_recording
 
 MAX_MESSAGE = 1 << 30
@@ -79,7 +80,7 @@ class SocketSource:
             source.sockets.append(connected(detector, key, room))
             for i, monitor in enumerate(monitors):
                 source.sockets.append(connected(monitor, f"monitors.{i}", MONITOR_QUEUE))
-        except UnavailableError:
+        except BraggstreamError:
             source.close()
             raise
         for socket in source.sockets:
@@ -105,7 +106,16 @@ class SocketSource:
 
 
 def connected(stream: FrameStream | MonitorStream, key: str, room: int) -> zmq.Socket[bytes]:
-    """A socket as the config describes it, for `room` waiting messages; `key` names it in the error."""
+    """A socket as the config describes it, for `room` waiting messages; `key` names it in the error.
+
+    Raises
+    ------
+    UnavailableError
+        when the endpoint cannot be used.
+    ConfigError
+        when a key of CURVE is not there.
+    """
+    keys = None if stream.curve is None else keys_of(stream.curve, f"{key}.curve")
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
     socket = context.socket(zmq.PULL if stream.socket == "pull" else zmq.SUB)
     socket.setsockopt(zmq.RCVHWM, room)
@@ -113,6 +123,8 @@ def connected(stream: FrameStream | MonitorStream, key: str, room: int) -> zmq.S
     socket.setsockopt(zmq.LINGER, 0)
     if stream.socket == "sub":
         socket.setsockopt(zmq.SUBSCRIBE, b"")
+    if keys is not None:
+        to_server(socket, *keys)
     try:
         if stream.bind:
             socket.bind(stream.endpoint)

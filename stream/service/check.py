@@ -12,6 +12,7 @@ from stream.analyse.self_absorption import SelfAbsorption
 from stream.analyse.voxels import VoxelReader
 from stream.core.config import Config
 from stream.core.scan import ScanGrid
+from stream.ingest.curve import read_curve_keys
 from stream.ingest.integrate import CpuIntegrator, load_background, load_geometry, load_mask
 from stream.ingest.integrate.backend import open_backend
 from stream.service.keys import facility_key, users_key
@@ -33,6 +34,7 @@ def check(config: Config, *, planned: bool = False) -> Iterator[str]:
     """
     users_key(config)
     facility_key(config)
+    read_curve_keys(config)
     grid = ScanGrid.from_config(config.scan)
     slices, angles, positions = grid.shape
     size = f"{slices} slices × {angles} angles × {positions} positions = {grid.size} frames"

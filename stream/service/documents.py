@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
 import structlog
 import zmq
 
+from stream.core.config import BlueskyCurve
 from stream.core.documents import LARGEST, Document, KeptDocuments, decode_document, keep_document
 from stream.core.errors import MessageError, StoreError, UnavailableError
+from stream.ingest.curve import pull_from_known
 
 POLL = 100  # ms
 MOST = 100_000
@@ -28,7 +31,7 @@ class Receiver:
     single: a run takes the documents of one start; those from the next start on wait for the next run.
     """
 
-    def __init__(self, endpoint: str, *, single: bool = False) -> None:
+    def __init__(self, endpoint: str, *, single: bool = False, curve: BlueskyCurve | None = None) -> None:
         self.single = single
         self._path: Path | None = None
         self._open: str | None = None  # uid of the plan whose documents the run takes
@@ -36,7 +39,10 @@ class Receiver:
         self._waiting: deque[Document] = deque(maxlen=MOST)
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._socket = _bound(endpoint)
+        with ExitStack() as stack:
+            self._socket = stack.enter_context(pull_from_known(curve))
+            _bind(self._socket, endpoint)
+            self._held = stack.pop_all()
         self._thread = threading.Thread(target=self._receive, name="documents", daemon=True)
 
     def __enter__(self) -> Self:
@@ -48,7 +54,7 @@ class Receiver:
         """End; what waits in the sender's queue stays there."""
         self._closing.set()
         self._thread.join()
-        self._socket.close()
+        self._held.close()
 
     def start(self, stop: threading.Event) -> Document | None:
         """Wait for a start document, which stays the first that waits; None once `stop` is set."""
@@ -110,14 +116,10 @@ class Receiver:
             self._open = None
 
 
-def _bound(endpoint: str) -> zmq.Socket[bytes]:
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
-    socket = context.socket(zmq.PULL)
+def _bind(socket: zmq.Socket[bytes], endpoint: str) -> None:
     socket.setsockopt(zmq.MAXMSGSIZE, 2 * LARGEST)
     socket.setsockopt(zmq.LINGER, 0)
     try:
         socket.bind(endpoint)
     except zmq.ZMQError as error:
-        socket.close()
         raise UnavailableError(f"bluesky.endpoint {endpoint} cannot be used: {error}") from None
-    return socket

@@ -10,11 +10,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from stream.core.bluesky_scan import scan_section
-from stream.core.config import Config, load_config
-from stream.core.config.load import override, read_yaml
+from stream.core.config import BlueskyConfig, Config, load_config
+from stream.core.config.load import override, read_yaml, sentence
 from stream.core.documents import Document
-from stream.core.errors import ScanIncomplete
+from stream.core.errors import ConfigError, ScanIncomplete
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
 from stream.core.scan import AXES
@@ -95,8 +97,11 @@ def config_for(path: Path, start: Document | None) -> Config:
 
 def receiver_of(path: Path, *, single: bool = False) -> AbstractContextManager[Receiver | None]:
     """What receives documents at bluesky.endpoint; None where the config names none."""
-    endpoint = _endpoint(path)
-    return nullcontext() if endpoint is None else Receiver(endpoint, single=single)
+    try:
+        section = BlueskyConfig.model_validate(_raw(path).get("bluesky") or {}, context=path.resolve().parent)
+    except ValidationError as error:
+        raise ConfigError(f"bluesky.{sentence(error)}") from None
+    return nullcontext() if section.endpoint is None else Receiver(section.endpoint, single=single, curve=section.curve)
 
 
 def awaits_plan(path: Path) -> bool:

@@ -56,6 +56,8 @@ class Beamline:
         The fluorescence, and where it goes; a spectrum that nobody is there to take is lost.
     publish, connect
         PUB in the place of PUSH, for a receiver that subscribes; connect, to one that binds.
+    secret
+        The key of the sockets, all of which then speak CURVE.
 
     Raises
     ------
@@ -79,7 +81,9 @@ class Beamline:
         spectra: tuple[VirtualSpectra, SpectraOutlet] | None = None,
         publish: bool = False,
         connect: bool = False,
+        secret: bytes | None = None,
     ) -> None:
+        self._secret = secret
         self.scan, self.format, self.rate, self.faults = scan, format, rate or None, faults or Faults()
         self.plan, self.attach_reading = plan or SeriesPlan(), attach_reading
         self.arms = make_arms(scan.grid.size, self.plan, self.faults, scan.seed)
@@ -89,9 +93,10 @@ class Beamline:
         self._thief: Thief | None = None
         self._context: Context = zmq.Context()
         try:
-            self._detector = Outlet(self._context, zmq.XPUB if publish else zmq.PUSH, endpoint, QUEUE, connect=connect)
+            kind = zmq.XPUB if publish else zmq.PUSH
+            self._detector = Outlet(self._context, kind, endpoint, QUEUE, connect=connect, secret=secret)
             self._monitors = [(Monitor(stream, scan), self._monitor_outlet(stream)) for stream in monitors]
-            self._spectra = None if spectra is None else (spectra[0], spectra[1].open(self._context))
+            self._spectra = None if spectra is None else (spectra[0], spectra[1].open(self._context, secret))
             self._first_spectrum = 0 if spectra is None else spectra[1].first_frame
         except BaseException:
             self._context.destroy(linger=0)
@@ -187,7 +192,7 @@ class Beamline:
     def _monitor_outlet(self, stream: MonitorStream) -> Outlet:
         """XPUB, because it hears who subscribes."""
         kind, queue = (zmq.XPUB, 0) if stream.socket == "sub" else (zmq.PUSH, QUEUE)
-        return Outlet(self._context, kind, stream.endpoint, queue, connect=stream.bind)
+        return Outlet(self._context, kind, stream.endpoint, queue, connect=stream.bind, secret=self._secret)
 
     def _wait_for_subscribers(self, stop: threading.Event) -> None:
         """Once somebody takes the frames, wait a while for his subscriptions: what nobody has asked for is lost."""

@@ -13,6 +13,7 @@ from pyFAI.integrator.azimuthal import AzimuthalIntegrator
 
 from stream.core.config import Config, FluorescenceConfig, MonitorStream, load_config
 from stream.core.errors import UsageError
+from stream.core.keys import curve_key as read_curve_key
 from stream.core.scan import ScanGrid
 from stream.ingest.integrate.geometry import load_geometry
 from stream.simulate.arming import SeriesPlan
@@ -47,6 +48,7 @@ class Setup:
     publish: bool = False
     connect: bool = False
     fluorescence: FluorescenceConfig | None = None
+    curve: bool = False
 
     @classmethod
     def from_config(cls, path: Path) -> Setup:
@@ -71,6 +73,7 @@ class Setup:
             publish=config.detector.socket == "sub",
             connect=config.detector.bind,
             fluorescence=config.fluorescence,
+            curve=config.detector.curve is not None,
         )
 
     @classmethod
@@ -104,6 +107,7 @@ def simulate(
     calibrant: str | None = None,
     image: Path | None = None,
     fluorescence: str | None = None,
+    curve_key: str | None = None,
     stop: threading.Event | None = None,
     progress: Progress | None = None,
 ) -> int:
@@ -134,6 +138,8 @@ def simulate(
         A line standard and the file for its frame; nothing is sent then.
     fluorescence
         Where spectra go, in the place of the config's own endpoint for them; without either there are none.
+    curve_key
+        Where the beamline's own secret key is, ``env:NAME`` or ``file:PATH``: all sockets then speak CURVE.
     stop
         Ends the scan early; in the main thread SIGTERM and SIGINT set it, too.
 
@@ -156,6 +162,9 @@ def simulate(
     if calibrant is not None and image is not None:
         write_image(calibrant_image(Detector(setup.integrator, setup.polarization, seed), calibrant, seed), image)
         return 0
+    if setup.curve and curve_key is None:
+        raise UsageError("detector.curve is set: the beamline needs its own secret key, --curve-key")
+    secret = None if curve_key is None else read_curve_key(curve_key, "--curve-key", "secret")
     scan = VirtualScan(
         setup.grid,
         setup.integrator,
@@ -184,6 +193,7 @@ def simulate(
         spectra=spectra,
         publish=setup.publish,
         connect=setup.connect,
+        secret=secret,
     )
     with stopped_by_signals(stop or threading.Event()) as event:
         return beamline.run(event, progress)

@@ -8,6 +8,7 @@ import time
 import zmq
 
 from stream.core.errors import UnavailableError
+from stream.ingest.curve import as_server
 
 POLL = 0.1  # s between looks at `stop`
 JOINED = 10.0  # s that a second puller may take to be connected
@@ -28,6 +29,8 @@ class Outlet:
         Where to bind, or to connect where `connect`; ``tcp://127.0.0.1:*`` takes a free port.
     queue
         Messages that wait in the socket; 0: any number.
+    secret
+        Our key, where the receiver wants CURVE.
 
     Raises
     ------
@@ -35,9 +38,13 @@ class Outlet:
         if it cannot be bound.
     """
 
-    def __init__(self, context: Context, kind: int, endpoint: str, queue: int, connect: bool = False) -> None:
+    def __init__(
+        self, context: Context, kind: int, endpoint: str, queue: int, connect: bool = False, secret: bytes | None = None
+    ) -> None:
         self.socket = context.socket(kind)
         self.socket.setsockopt(zmq.SNDHWM, queue)
+        if secret is not None:
+            as_server(self.socket, secret)
         try:
             (self.socket.connect if connect else self.socket.bind)(endpoint)
         except zmq.ZMQError as error:

@@ -30,10 +30,10 @@ class SpectraOutlet:
         address = endpoint or section.endpoint
         return cls(address, section.first_frame or 0, section.socket == "sub", section.bind)
 
-    def open(self, context: Context) -> Outlet:
+    def open(self, context: Context, secret: bytes | None = None) -> Outlet:
         """The socket; any number of spectra may wait in it, so that frames never wait for spectra."""
         kind = zmq.XPUB if self.publish else zmq.PUSH
-        return Outlet(context, kind, self.endpoint, 0, connect=self.connect)
+        return Outlet(context, kind, self.endpoint, 0, connect=self.connect, secret=secret)
 
 
 def spectra_message(frame: int, counts: npt.NDArray[np.uint32], told: Mapping[str, Any]) -> list[bytes]:
