@@ -1,23 +1,19 @@
-"""Plans whose start documents tell the processor its scan; plain arguments, so that a queue server can run them."""
+"""Plans whose start documents tell the processor its scan; plain arguments, so that a queue server can run them.
 
-from __future__ import annotations
+Annotations are evaluated here and not put off: the queue server reads from them which arguments are devices.
+"""
 
 import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import bluesky.plan_stubs as bps
-import bluesky.preprocessors as bpp
-from bluesky.protocols import NamedMovable, Readable
+from bluesky.protocols import Flyable, NamedMovable, Readable
 from bluesky.utils import MsgGenerator
 
-from stream.core.config.scan import AxisName, ScanConfig
-from stream.core.scan import AXES, ScanGrid
-
-Steps = Mapping[str, float]
-"""start, step and count of an axis."""
-Criterion = Literal["classes", "strain", "time"]
+from stream.bluesky.course import Scan, flown, stepped
+from stream.core.config.scan import AxisName
+from stream.core.scan import AXES
 
 
 def xrdct_scan(
@@ -25,112 +21,142 @@ def xrdct_scan(
     angle: NamedMovable[Any],
     position: NamedMovable[Any],
     angles: Mapping[str, Any],
-    positions: Steps,
+    positions: Mapping[str, float],
     height: NamedMovable[Any] | None = None,
-    slices: Steps | None = None,
+    slices: Mapping[str, float] | None = None,
     order: Sequence[str] = AXES,
     snake: bool = False,
+    flyer: Flyable | None = None,
+    seconds: float = 0.01,
     processor: NamedMovable[Any] | None = None,
+    maps: bool = False,
     frame: str | None = None,
     monitor: str | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
-    """A tomography, step by step; returns the run's uid.
+    """A tomography, step by step or on the fly; returns the run's uid.
 
     Parameters
     ----------
     detectors
-        Read at each point; one of them sends its frames to the processor.
+        Read at each point, or triggered by the flyer; one of them sends its frames to the processor.
     angle, position, height
         Rotation (degrees), translation across the beam and along the axis (µm).
     angles, positions, slices
         As in the config's `scan` section; angles may carry ``sequence`` (linear, interlaced:N, golden).
     order
-        Slowest axis first.
+        Slowest axis first: angle last is a rotation at each position, position last a line at each angle.
+    flyer
+        Moves the last axis of `order` on and triggers the detectors at each point, prepared with a `Sweep`; without
+        it the motors stop at each point. Golden-angle order is flown by position.
+    seconds
+        Of a frame on the fly, in which the axis moves from one point to the next.
     processor
         A `Processor`: the detector is armed once its run of this plan takes frames.
+    maps
+        Wait for the final maps, and tell in the stream ``maps`` where they are.
     frame, monitor
         Data keys of the detector's frame number and of the incident intensity.
     """
-    section = scan_of(angles, positions, slices, order, snake)
-    motors = motors_of(angle, position, height)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
+    told = {"frame": frame, "monitor": monitor, "fly": True if flyer is not None else None}
+    section = section_of(angles, positions, slices, order, snake)
+    scan = Scan(
+        detectors=detectors, motors=motors_of(angle, position, height), section=section, processor=processor,
+        maps=maps, told=told, md=md,
+    )  # fmt: skip
+    return (yield from scan.run(stepped(scan) if flyer is None else flown(scan, flyer, seconds)))
 
 
 def xrd_raster(
     detectors: Sequence[Readable[Any]],
     position: NamedMovable[Any],
     height: NamedMovable[Any],
-    positions: Steps,
-    slices: Steps,
+    positions: Mapping[str, float],
+    slices: Mapping[str, float],
     snake: bool = False,
+    flyer: Flyable | None = None,
+    seconds: float = 0.01,
     processor: NamedMovable[Any] | None = None,
+    maps: bool = False,
     frame: str | None = None,
     monitor: str | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A map without reconstruction, lines along `position`; returns the run's uid. Arguments as of `xrdct_scan`."""
-    section = {**scan_of({"values": [0.0]}, positions, slices, AXES, snake), "mode": "raster"}
+    section = {**section_of({"values": [0.0]}, positions, slices, AXES, snake), "mode": "raster"}
+    told = {"frame": frame, "monitor": monitor, "fly": True if flyer is not None else None}
     motors: dict[AxisName, NamedMovable[Any]] = {"slice": height, "position": position}
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
+    scan = Scan(detectors=detectors, motors=motors, section=section, processor=processor, maps=maps, told=told, md=md)
+    return (yield from scan.run(stepped(scan) if flyer is None else flown(scan, flyer, seconds)))
 
 
 def xrdct_until(
     detectors: Sequence[Readable[Any]],
-    processor: Any,
+    processor: NamedMovable[Any],
     angle: NamedMovable[Any],
     position: NamedMovable[Any],
     angles: Mapping[str, Any],
-    positions: Steps,
-    criterion: Criterion = "classes",
-    below: float = 0.01,
+    positions: Mapping[str, float],
+    criterion: Literal["classes", "strain", "time"] = "classes",
+    agreement: float = 0.95,
+    strain_error: float = 1e-4,
     times: int = 3,
     least: float = 0.25,
     seconds: float | None = None,
     snake: bool = False,
+    maps: bool = False,
     frame: str | None = None,
     monitor: str | None = None,
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[str]:
     """A tomography that ends when its maps are good enough; returns the run's uid.
 
+    Angles are visited in golden order unless they name another.
+
     Parameters
     ----------
     processor
         A `Processor`, waited for before the first frame and asked after each projection.
-    criterion, below, times
-        ``classes``: the share of voxels that changed their class since the projection before is below `below` for
-        `times` projections in a row. ``strain``: the median error of the strain is. ``time``: only `seconds` counts.
+    criterion
+        ``classes``: of each class, at least the share `agreement` of the voxels is expected to keep it until all
+        projections are there (`Processor`'s ``settled``). ``strain``: the median error of the strain is at most
+        `strain_error`. ``time``: only `seconds` counts.
+    times
+        Projections in a row for which it must hold.
     least
         Share of the projections that are measured whatever the maps say.
     seconds
         After which it ends in any case.
     """
-    section = scan_of({"sequence": "golden", **angles}, positions, None, AXES, snake)
-    grid = grid_of(section)
-    begun, good = time.monotonic(), 0
+    section = section_of({"sequence": "golden", **angles}, positions, None, AXES, snake)
+    device: Any = processor
+    scan = Scan(
+        detectors=detectors, motors=motors_of(angle, position, None), section=section, processor=device, maps=maps,
+        told={"frame": frame, "monitor": monitor}, md=md,
+    )  # fmt: skip
+    begun, in_a_row, before = time.monotonic(), 0, (0.0, 0.0)
 
     def enough(done: int) -> MsgGenerator[bool]:
-        nonlocal good
-        if done % len(grid.positions):
+        nonlocal in_a_row, before
+        if done % len(scan.grid.positions):
             return False
-        yield from bps.trigger(processor, wait=True)
-        reading = yield from bps.read(processor)
-        key = {"classes": "class_change", "strain": "strain_error"}.get(criterion)
-        value = reading[f"{processor.name}-{key}"]["value"] if key else float("nan")
-        good = good + 1 if value < below else 0
+        yield from bps.trigger(device, wait=True)
+        reading = yield from bps.read(device)
+        now = tuple(reading[f"{device.name}-{key}"]["value"] for key in ("settled", "strain_error"))
+        holds = {"classes": now[0] >= agreement, "strain": now[1] <= strain_error, "time": False}[criterion]
+        in_a_row = in_a_row + (now != before) if holds else 0  # the same reading again is the same map
+        before = now
         late = seconds is not None and time.monotonic() - begun > seconds
-        return late or (good >= times and done >= least * grid.size)
+        return late or (in_a_row >= times and done >= least * scan.grid.size)
 
-    motors = motors_of(angle, position, None)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, enough))
+    return (yield from scan.run(stepped(scan, enough)))
 
 
 def align_axis(
     detectors: Sequence[Readable[Any]],
     angle: NamedMovable[Any],
     position: NamedMovable[Any],
-    positions: Steps,
+    positions: Mapping[str, float],
     count: int = 7,
     processor: NamedMovable[Any] | None = None,
     frame: str | None = None,
@@ -142,22 +168,47 @@ def align_axis(
     Returns the run's uid; the axis is ``center_um`` in its metadata, with ``center_from: data``.
     """
     angles = {"start": 0.0, "step": 180.0 / (count - 1), "count": count}  # both ends: mirror images of each other
-    section = scan_of(angles, positions, None, AXES, False)
-    motors = motors_of(angle, position, None)
-    return (yield from _run(detectors, motors, section, processor, frame, monitor, md, _every_point))
+    return (
+        yield from xrdct_scan(
+            detectors, angle, position, angles, positions, processor=processor, frame=frame, monitor=monitor, md=md
+        )
+    )
 
 
-def scan_of(
-    angles: Mapping[str, Any], positions: Steps, slices: Steps | None, order: Sequence[str], snake: bool
+def calibrate(
+    detectors: Sequence[Readable[Any]],
+    position: NamedMovable[Any],
+    height: NamedMovable[Any],
+    positions: Mapping[str, float],
+    slices: Mapping[str, float],
+    calibrant: str = "LaB6",
+    processor: NamedMovable[Any] | None = None,
+    frame: str | None = None,
+    monitor: str | None = None,
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[str]:
+    """A line standard moved through the beam, so that many of its grains count; returns the run's uid.
+
+    ``braggstream calibrate CONFIG --image RUN --calibrant LaB6`` makes the instrument of the frames of this run.
+    """
+    named = {"sample": {"name": calibrant}, "calibrant": calibrant, **(md or {})}
+    return (
+        yield from xrd_raster(
+            detectors, position, height, positions, slices, processor=processor, frame=frame, monitor=monitor, md=named
+        )
+    )
+
+
+def section_of(
+    angles: Mapping[str, Any],
+    positions: Mapping[str, float],
+    slices: Mapping[str, float] | None,
+    order: Sequence[str],
+    snake: bool,
 ) -> dict[str, Any]:
     """The config's `scan` section."""
     section = {"angles": dict(angles), "positions": dict(positions), "order": list(order), "snake": snake}
     return section if slices is None else {**section, "slices": dict(slices)}
-
-
-def grid_of(section: Mapping[str, Any]) -> ScanGrid:
-    """The grid of a `scan` section; pydantic's ValidationError where it is none."""
-    return ScanGrid.from_config(ScanConfig.model_validate({"name": "plan", **section}))
 
 
 def motors_of(
@@ -166,47 +217,3 @@ def motors_of(
     """Motors by axis."""
     motors: dict[AxisName, NamedMovable[Any]] = {"angle": angle, "position": position}
     return motors if height is None else {"slice": height, **motors}
-
-
-def _every_point(_: int) -> MsgGenerator[bool]:
-    """Never enough."""
-    yield from bps.null()
-    return False
-
-
-def _run(
-    detectors: Sequence[Readable[Any]],
-    motors: Mapping[AxisName, NamedMovable[Any]],
-    section: Mapping[str, Any],
-    processor: NamedMovable[Any] | None,
-    frame: str | None,
-    monitor: str | None,
-    md: Mapping[str, Any] | None,
-    enough: Callable[[int], MsgGenerator[bool]],
-) -> MsgGenerator[str]:
-    """Every point of the grid in its order, a checkpoint before each, until it is enough."""
-    grid = grid_of(section)
-    names = {axis: motor.name for axis, motor in motors.items()}
-    plan = uuid.uuid4().hex
-    own = {"plan": plan, "scan": dict(section), "axes": names, "frame": frame, "monitor": monitor}
-    start = {"motors": list(names.values()), **(md or {}),
-             "xrdct": {key: value for key, value in own.items() if value is not None}}  # fmt: skip
-    coordinates = dict(zip(AXES, (grid.slices, grid.angles, grid.positions), strict=True))
-
-    def points() -> MsgGenerator[None]:
-        for n in range(grid.size):
-            point = dict(zip(AXES, grid.at(n), strict=True))
-            yield from bps.checkpoint()
-            moves = [part for axis, motor in motors.items() for part in (motor, float(coordinates[axis][point[axis]]))]
-            yield from bps.mv(*moves)
-            yield from bps.trigger_and_read([*detectors, *motors.values()])
-            if (yield from enough(n + 1)):
-                return
-
-    # the start document first: staging arms the detector, whose frames need a processor that knows the scan
-    def armed() -> MsgGenerator[None]:
-        if processor is not None:
-            yield from bps.abs_set(processor, plan, wait=True)
-        yield from bpp.stage_wrapper(points(), [*detectors, *motors.values()])
-
-    return str((yield from bpp.run_wrapper(armed(), md=start)))

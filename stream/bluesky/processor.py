@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -23,7 +21,9 @@ from ophyd_async.core import (
     soft_signal_r_and_setter,
 )
 
-TIMEOUT = 10.0
+from stream.bluesky.page import Page
+from stream.bluesky.settling import Settling
+
 POLL = 0.25
 NEXT_RUN = 600.0  # seconds that the final maps of the run before may take
 READY = frozenset({"waiting", "acquiring"})
@@ -33,33 +33,11 @@ QUALITY: dict[str, str] = {
     "missing": "frames missing",
     "residual": "relative residual of the reconstruction",
     "class_change": "share of voxels whose class changed since the last reading",
+    "settled": "of the class that changes most, share of voxels expected to keep it until all frames are there",
     "strain": "median strain",
     "strain_error": "median of its standard errors",
     "coverage": "mean share of the rays through a voxel that were measured",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The HTTP interface of a run."""
-
-    url: str
-
-    async def status(self) -> dict[str, Any]:
-        """GET /api/v1/status."""
-        return dict((await self._get("/api/v1/status")).json())
-
-    async def map(self, scan: str, name: str, at: int) -> npt.NDArray[Any] | None:
-        """A map (y, x) of slice `at`; None where the run has none of this name yet."""
-        try:
-            answer = await self._get(f"/api/v1/scans/{scan}/maps/{name}?slice={at}&format=npy")
-        except httpx.HTTPStatusError:
-            return None
-        return np.asarray(np.load(io.BytesIO(answer.content), allow_pickle=False))
-
-    async def _get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(base_url=self.url, timeout=TIMEOUT) as client:
-            return (await client.get(path)).raise_for_status()
 
 
 class Processor(StandardReadable):
@@ -72,6 +50,7 @@ class Processor(StandardReadable):
     def __init__(self, url: str, phase: str = "", at: int = 0, name: str = "processor") -> None:
         self.page, self.phase, self.at = Page(url.partition("#")[0].rstrip("/")), phase, at
         self._classes: npt.NDArray[Any] | None = None
+        self._settling = Settling()
         self._told = False
         self._set = {}
         with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
@@ -132,11 +111,13 @@ class Processor(StandardReadable):
         strain = await self.page.map(scan, f"strain_{self.phase}", self.at) if self.phase else None
         error = await self.page.map(scan, f"strain_error_{self.phase}", self.at) if self.phase else None
         coverage = await self.page.map(scan, "coverage", self.at)
+        self._settling.take(int(status.get("frames_used") or 0), classes)
         found = {
             "frames": float(frames["integrated"]),
             "missing": float(frames["missing"]),
             "residual": float("nan") if residual is None else float(residual),
             "class_change": change(self._classes, classes),
+            "settled": self._settling.settled(int(frames["expected"])),
             "strain": _median(strain),
             "strain_error": _median(error),
             "coverage": float("nan") if coverage is None else float(np.nanmean(coverage)),
@@ -145,15 +126,15 @@ class Processor(StandardReadable):
         return found
 
     async def describe_collect(self) -> dict[str, DataKey]:
-        """The arrays that a finished run leaves in Tiled."""
+        """The maps that a finished run leaves in Tiled, each (slice, y, x)."""
         status = await self.page.status()
-        names = ["class_index", *([f"strain_{self.phase}"] if self.phase else [])]
-        shape = await self._map_shape(str(status["scan"]))
+        scan, axes = str(status["scan"]), status["grid"]
+        shape: list[int | None] = [len(axes[axis]) for axis in ("slices", "y", "x")]
         return {
             f"{self.name}-{name}": DataKey(
-                source=f"braggstream://{status['scan']}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
+                source=f"braggstream://{scan}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
             )
-            for name in names
+            for name in await self.page.maps(scan)
         }
 
     async def get_index(self) -> int:
@@ -168,25 +149,13 @@ class Processor(StandardReadable):
         status = await self.page.status()
         for key in await self.describe_collect():
             name = key.removeprefix(f"{self.name}-")
-            uri = f"{self._tiled(status)}/api/v1/array/full/{status['scan']}/maps/{name}"
+            uri = f"{self.page.tiled(status)}/api/v1/array/full/{status['scan']}/maps/{name}"
             bundle = compose_stream_resource(
                 mimetype="application/octet-stream", uri=uri, data_key=key, parameters={"revision": status["revision"]}
             )
             yield "stream_resource", bundle.stream_resource_doc
             descriptor: Any = {"uid": ""}
             yield "stream_datum", bundle.compose_stream_datum({"start": 0, "stop": 1}, descriptor=descriptor)
-
-    def _tiled(self, status: dict[str, Any]) -> str:
-        config = status["config"]
-        told = str(config["publish"]["tiled"])
-        if told != "embedded":
-            return told.rstrip("/")
-        host, _, port = self.page.url.rpartition(":")
-        return f"{host}:{config['publish']['port'] or int(port) + 1}"
-
-    async def _map_shape(self, scan: str) -> list[int | None]:
-        found = await self.page.map(scan, "coverage", self.at)
-        return [] if found is None else [int(n) for n in found.shape]
 
     async def _until(self, states: frozenset[str], timeout: float | None, plan: str | None = None) -> None:
         deadline = None if timeout is None else time.monotonic() + timeout

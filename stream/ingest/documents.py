@@ -2,7 +2,8 @@
 
 An event belongs to a frame, counted from 0: the one whose number it has under the key that the plan names; else the
 one that a ``stream_datum`` gives for its ``seq_num``; else the next one. A ``seq_num`` that comes again takes the
-place of its event before: that frame is given up.
+place of its event before: that frame is given up. Of a scan on the fly there are no events: its ``seq_num`` counts the
+points of the grid in their order.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Documents:
     """Slot by frame, of those in the ledger."""
     _frame_key: str | None = None
     _external: bool = False  # the detector's own documents tell which frame an event has
+    _fly: bool = False
     _motors: dict[AxisName, str] = field(default_factory=dict)
     _scale: dict[AxisName, float] = field(default_factory=dict)
     _descriptors: set[str] = field(default_factory=set)
@@ -66,6 +68,8 @@ class Documents:
 
     def where(self, frame: int) -> dict[AxisName, float]:
         """Coordinates (µm, degrees) of a frame; empty while no event tells them."""
+        if self._fly:
+            return self._by_order(frame)
         row = self._row(frame)
         return {
             axis: finite(row[motor]) * self._scale.get(axis, 1.0)
@@ -90,6 +94,13 @@ class Documents:
     def _row(self, frame: int) -> Row | None:
         return self._rows.get(self._seq.get(frame, -1))
 
+    def _by_order(self, frame: int) -> dict[AxisName, float]:
+        point = self._seq.get(frame, 0) - 1
+        if not 0 <= point < self.grid.size:
+            return {}
+        coordinates = zip(AXES, (self.grid.slices, self.grid.angles, self.grid.positions), strict=True)
+        return {axis: float(points[i]) for (axis, points), i in zip(coordinates, self.grid.at(point), strict=True)}
+
     def _take(self, document: Document, now: float) -> Iterator[str]:
         content = document.content
         match document.name:
@@ -103,7 +114,7 @@ class Documents:
                 for seq, row in rows_of_page(content):
                     self._event(seq, row, now)
             case "stream_datum" if content.get("descriptor") in self._descriptors:
-                self._stream_datum(content)
+                self._stream_datum(content, now)
             case "stop":
                 self.open = False
                 self.outcome = (str(content.get("exit_status", "success")), str(content.get("reason") or ""))
@@ -116,7 +127,7 @@ class Documents:
         moving = [axis for axis in self.order if self.grid.shape[AXES.index(axis)] > 1]
         self._motors = motors_of_axes(content, moving)
         frame, monitor = own_words(content, "frame"), own_words(content, "monitor")
-        self._frame_key = None if frame is None else str(frame)
+        self._frame_key, self._fly = None if frame is None else str(frame), own_words(content, "fly") is True
         self.monitor = str(monitor) if monitor is not None else self.monitor
         yield f"Bluesky run {content.get('uid')} began"
 
@@ -142,9 +153,9 @@ class Documents:
             self._next += 1
         self._told = (now, self._frames.get(seq, self._told[1]))
 
-    def _stream_datum(self, content: Row) -> None:
+    def _stream_datum(self, content: Row, now: float) -> None:
         """Frames start to stop of the detector's own file are of the events with these numbers."""
-        if self._frame_key is not None:
+        if self._frame_key is not None and not self._fly:
             return
         indices, numbers = content.get("indices"), content.get("seq_nums")
         if not (isinstance(indices, Mapping) and isinstance(numbers, Mapping)):
@@ -155,6 +166,8 @@ class Documents:
         if len(frames) <= MOST * self.grid.size:
             for frame, seq in zip(frames, seqs, strict=False):
                 self._belongs(frame, seq)
+            if self._fly:
+                self._told = now, frames.stop - 1
 
     def _belongs(self, frame: int, seq: int) -> None:
         before = self._frames.get(seq)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bluesky import RunEngine
-from bluesky.utils import RunEngineInterrupted
+from bluesky.preprocessors import plan_mutator
+from bluesky.utils import Msg, RunEngineInterrupted
 from helpers.chain import Site, tiny_site
 from helpers.ports import free_port
 from ophyd_async.sim import SimMotor
@@ -97,6 +99,19 @@ def make_beamline(
     finally:
         forwarder.close(0.0)
         detector.close()
+
+
+def interrupted(plan: Any, after: dict[str, set[int]]) -> Any:
+    """The plan with a pause behind the n-th message of some kinds."""
+    seen: Counter[str] = Counter()
+
+    def pausing(message: Msg) -> Any:
+        seen[message.command] += 1
+        if seen[message.command] in after.get(message.command, ()):
+            return None, (Msg("pause") for _ in range(1))
+        return None, None
+
+    return plan_mutator(plan, pausing)
 
 
 def drive(engine: RunEngine, plan: Any) -> None:

@@ -1,0 +1,47 @@
+"""How much a class map will still change, against maps whose noise is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stream.bluesky.settling import Settling
+
+TOTAL = 100
+
+
+def maps(seed: int, noise: float, jitter: float) -> dict[int, npt.NDArray[np.int8]]:
+    """Three classes by a smooth picture; each projection adds noise of its own, each map some that is not kept."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[-1:1:80j, -1:1:80j]
+    picture = 3 * np.exp(-2 * (x**2 + y**2))
+    drawn = np.cumsum(rng.normal(0, noise, (TOTAL, *picture.shape)), axis=0)
+    found = {}
+    for n in range(1, TOTAL + 1):
+        seen = picture + drawn[n - 1] / n + rng.normal(0, jitter, picture.shape)
+        found[n] = np.digitize(seen, (0.8, 2.0)).astype(np.int8)
+    return found
+
+
+@pytest.mark.parametrize(("seed", "noise", "jitter"), [(1, 1.0, 0.0), (2, 2.0, 0.0), (3, 1.0, 0.05)])
+def test_what_is_expected_is_what_comes(seed: int, noise: float, jitter: float) -> None:
+    truth = maps(seed, noise, jitter)
+    whole, settling = maps(seed, noise, 0.0), Settling()
+    for n in range(1, 91):
+        settling.take(n, truth[n])
+        if n >= 20 and n % 10 == 0:
+            kept = min(float((whole[n][whole[TOTAL] == c] == c).mean()) for c in range(3))
+            assert settling.settled(TOTAL) == pytest.approx(kept, abs=0.02 + 0.1 * (1 - kept)), n
+
+
+def test_nothing_is_expected_of_too_little_and_of_another_run() -> None:
+    settling = Settling()
+    assert np.isnan(settling.settled(TOTAL))
+    for n in range(10, 20):
+        settling.take(n, np.zeros((4, 4), np.int8))
+    assert settling.settled(TOTAL) == 1.0
+    settling.take(3, np.zeros((4, 4), np.int8))
+    assert np.isnan(settling.settled(TOTAL))
+    settling.take(4, None)
+    assert not settling.maps
