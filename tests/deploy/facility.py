@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ class Service:
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     user: str | None = None
+    ending: signal.Signals = signal.SIGTERM
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -54,7 +56,7 @@ class Service:
         raise AssertionError(self.log.read_text())
 
     def stop(self) -> None:
-        self.process.terminate()
+        self.process.send_signal(self.ending)
         self.process.wait(30)
 
 
@@ -87,7 +89,10 @@ class Facility:
             "SIGNING_KEY": self.passwords["signing"],
         }
         self.redis = Service("redis", self.folder, [self.binaries["redis-server"], *config], user=USER)
-        self.postgres = Service("postgres", self.folder, [self.binaries["postgres"], *cluster], user=USER)
+        ending = signal.SIGINT  # at SIGTERM it would wait for the last of its clients
+        self.postgres = Service(
+            "postgres", self.folder, [self.binaries["postgres"], *cluster], user=USER, ending=ending
+        )
         self.tiled = Service("tiled", self.folder, serve, environment)
 
     @property
