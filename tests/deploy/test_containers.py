@@ -111,8 +111,7 @@ def test_compose_names_what_there_is() -> None:
 
 def test_the_processor_is_told_the_same_in_compose_and_kubernetes(tmp_path: Path) -> None:
     (tmp_path / "d.poni").touch()
-    axis = {"start": 0, "step": 1, "count": 9}
-    scan = {"name": "a", "angles": axis, "positions": axis}
+    scan = {"name": "a", **{axis: {"start": 0, "step": 1, "count": 9} for axis in ("angles", "positions")}}
     config = {"scan": scan, "detector": {"endpoint": "tcp://detector:31001", "geometry": "d.poni"}}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     (container,) = WORKLOADS["processor"]["template"]["spec"]["containers"]
