@@ -1,4 +1,4 @@
-"""The instrument profile from a line standard's frame, integrated as the run integrates."""
+"""The instrument profile from a line standard, integrated as the run integrates."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
 from stream.core.config import Config
 from stream.core.errors import UsageError
-from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry, load_mask, read_image
-from stream.ingest.integrate.still import valid_pixels
+from stream.ingest.integrate import CpuIntegrator, load_geometry, load_mask
+from stream.service.standard import standard_pattern
 
 CALIBRANTS = ("LaB6", "CeO2", "Si")
 
 
 def write_instrument(config: Config, image: Path, calibrant: str, output: Path) -> str:
     """Fit and write the profile; returns a sentence on what was found.
+
+    image is a frame, or the directory of a run whose frames are the standard's.
 
     Raises
     ------
@@ -35,14 +37,12 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     geometry = load_geometry(config.detector.geometry)
     mask = load_mask(config.detector.mask, geometry)
     integrate = CpuIntegrator.create(geometry, config.integration, mask)
-    where = f"--image {image}"
-    frame = read_image(image, where)
-    pattern = integrate_still(frame, integrate, where)
+    pattern, dead = standard_pattern(image, integrate, f"--image {image}")
     reached = pattern.norms > 0
     norms = np.where(reached, pattern.norms, 1).astype(np.float64)
     intensity = np.where(reached, pattern.sums / norms, np.nan)
     variance = np.where(reached, pattern.variances / norms**2, np.nan)
-    response = Response.of(geometry, config.integration, mask, ~valid_pixels(frame))
+    response = Response.of(geometry, config.integration, mask, dead)
     found = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
     instrument, drawing = found.instrument, output.with_suffix(".svg")
     save_instrument(instrument, output)
