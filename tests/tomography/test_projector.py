@@ -87,6 +87,14 @@ def test_threads_do_not_change_a_bit():
     assert np.array_equal(one.back(y), two.back(y))
 
 
+def test_few_channels_have_the_bits_that_they_have_among_many():
+    rng = np.random.default_rng(3)
+    projector = Projector(HALF_TURN, centred(50), 0.3)
+    x, y = rng.random((50, 50, 70), np.float32), rng.random((36, 50, 70), np.float32)
+    assert np.array_equal(projector.forward(x[..., 2:7]), projector.forward(x)[..., 2:7])
+    assert np.array_equal(projector.back(y[..., 2:7]), projector.back(y)[..., 2:7])
+
+
 def test_agrees_with_astras_strip_projector():
     astra = pytest.importorskip("astra")
     count, angles = 48, np.array([0.0, 3.0, 30.0, 45.0, 90.0, 100.0, 163.0])

@@ -1,10 +1,11 @@
-"""Sixty-four channels at once: the inner loop of projection, along a row of voxels, as LLVM vector code.
+"""Many channels at once: the inner loop of projection, along a row of voxels, as LLVM vector code.
 
 A plain numba loop over channels is vectorised as well, but LLVM guards each short loop with alias checks that
-cost three times the arithmetic. These intrinsics emit one <64 x float> operation instead, which LLVM splits into
-whatever registers the machine has. Neighbouring voxels fall on the same three rays or on those beside them, so these
-stay in registers while the row goes on: without, each voxel would wait for what the one before it has stored. They read
-and write C-contiguous float32 arrays at flat offsets, unchecked; sums have the order of the voxels.
+cost three times the arithmetic. These intrinsics emit one <64 x float> operation instead, <16 x float> where there are
+few channels, which LLVM splits into whatever registers the machine has. Neighbouring voxels fall on the same three
+rays or on those beside them, so these stay in registers while the row goes on: without, each voxel would wait for what
+the one before it has stored. They read and write C-contiguous float32 arrays at flat offsets, unchecked; sums have the
+order of the voxels.
 """
 
 from __future__ import annotations
@@ -21,22 +22,21 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-LANES = 64
+LANES, FEW = 64, 16
+"""Channels of a block; and of one that has no more than these."""
 
 _LINE = 64  # bytes of a cache line: a vector that straddles two takes twice the time
-_VECTOR = ir.VectorType(ir.FloatType(), LANES)
-_UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
-_ZEROS = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
 _INDEX = ir.IntType(64)
 _WIDE = 3  # rays that hold the footprint of a voxel
 
 
-def lanes(*shape: int) -> NDArray[np.float32]:
-    """Zeros of this shape and LANES channels, which begin at a cache line."""
-    size = 4 * LANES * prod(shape)
+def lanes(*shape: int, channels: int = LANES) -> NDArray[np.float32]:
+    """Zeros of this shape and a block's channels, for so many of them; they begin at a cache line."""
+    width = FEW if channels <= FEW else LANES
+    size = 4 * width * prod(shape)
     room = np.zeros(size + _LINE, np.uint8)
     first = -room.ctypes.data % _LINE
-    return room[first : first + size].view(np.float32).reshape(*shape, LANES)
+    return room[first : first + size].view(np.float32).reshape(*shape, width)
 
 
 def _constant(number: int) -> Any:
@@ -46,8 +46,9 @@ def _constant(number: int) -> Any:
 class _Lanes:
     """Vectors of an array, by the flat offset of one of them and a number of vectors from there."""
 
-    def __init__(self, context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> None:
-        self._builder, self._offset = builder, offset
+    def __init__(self, width: int, context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> None:
+        self.vector = ir.VectorType(ir.FloatType(), width)
+        self._builder, self._offset, self._width = builder, offset, _constant(width)
         self._data = context.make_array(array_type)(context, builder, array).data
 
     def load(self, number: Any) -> Any:
@@ -60,8 +61,8 @@ class _Lanes:
 
     def _at(self, number: Any) -> Any:
         b = self._builder
-        offset = b.add(self._offset, b.mul(number, _constant(LANES)))
-        return b.bitcast(b.gep(self._data, [offset]), _VECTOR.as_pointer())
+        offset = b.add(self._offset, b.mul(number, self._width))
+        return b.bitcast(b.gep(self._data, [offset]), self.vector.as_pointer())
 
 
 class _Window:
@@ -69,7 +70,7 @@ class _Window:
 
     def __init__(self, builder: Any, rays: _Lanes, written: bool) -> None:
         self._builder, self._rays, self._written = builder, rays, written
-        self.rows = [cgutils.alloca_once(builder, _VECTOR) for _ in range(_WIDE)]
+        self.rows = [cgutils.alloca_once(builder, rays.vector) for _ in range(_WIDE)]
         self._first = cgutils.alloca_once(builder, _INDEX)
 
     def open(self, first: Any) -> None:
@@ -115,20 +116,22 @@ class _Window:
 
 
 def _multiply_add(builder: Any, weight: Any, vector: Any, total: Any) -> Any:
-    first = builder.insert_element(_UNDEFINED, weight, ir.Constant(ir.IntType(32), 0))
-    weights = builder.shuffle_vector(first, _UNDEFINED, _ZEROS)
+    undefined = ir.Constant(vector.type, ir.Undefined)
+    zeros = ir.VectorType(ir.IntType(32), vector.type.count)
+    first = builder.insert_element(undefined, weight, ir.Constant(ir.IntType(32), 0))
+    weights = builder.shuffle_vector(first, undefined, ir.Constant(zeros, None))
     product = builder.fmul(weights, vector, flags=("contract",))
     return builder.fadd(total, product, flags=("contract",))
 
 
-def _along(forward: bool) -> Callable[..., Any]:
+def _along(width: int, forward: bool) -> Callable[..., Any]:
     """Code that adds voxels to rays, or rays to voxels."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         of_rays, _, of_voxels, _, of_first, of_weight, _ = signature.args
         rays, ray, voxels, voxel, first, weight, count = arguments
-        window = _Window(builder, _Lanes(context, builder, of_rays, rays, ray), forward)
-        row = _Lanes(context, builder, of_voxels, voxels, voxel)
+        window = _Window(builder, _Lanes(width, context, builder, of_rays, rays, ray), forward)
+        row = _Lanes(width, context, builder, of_voxels, voxels, voxel)
         numbers = context.make_array(of_first)(context, builder, first).data
         weights = context.make_array(of_weight)(context, builder, weight)
         stride = cgutils.unpack_tuple(builder, weights.shape, 2)[1]
@@ -157,24 +160,20 @@ def _along(forward: bool) -> Callable[..., Any]:
     return generate
 
 
-def _signature(rays: Any, voxels: Any, first: Any, weight: Any) -> Any:
-    return types.void(rays, types.intp, voxels, types.intp, first, weight, types.intp)
+def _intrinsic(width: int, forward: bool) -> Any:
+    code = _along(width, forward)
+
+    def typed(context: Any, rays: Any, ray: Any, voxels: Any, voxel: Any, first: Any, weight: Any, count: Any) -> Any:
+        return types.void(rays, types.intp, voxels, types.intp, first, weight, types.intp), code
+
+    return intrinsic(typed)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def scatter(
-    typing_context: Any, rays: Any, ray: Any, voxels: Any, voxel: Any, first: Any, weight: Any, count: Any
-) -> Any:
-    """Add `count` voxels, from flat offset `voxel` on, to three rays each.
+scatter, scatter_few = _intrinsic(LANES, forward=True), _intrinsic(FEW, forward=True)
+"""Add `count` voxels, from flat offset `voxel` on, to three rays each.
 
-    first[m] is the number of voxel m's first ray, from flat offset `ray` on; weight[k, m] is that of ray first[m] + k.
-    """
-    return _signature(rays, voxels, first, weight), _along(forward=True)
+first[m] is the number of voxel m's first ray, from flat offset `ray` on; weight[k, m] is that of ray first[m] + k.
+"""
 
-
-@intrinsic  # type: ignore[untyped-decorator]
-def gather(
-    typing_context: Any, rays: Any, ray: Any, voxels: Any, voxel: Any, first: Any, weight: Any, count: Any
-) -> Any:
-    """Add three rays each to `count` voxels; arguments are those of `scatter`."""
-    return _signature(rays, voxels, first, weight), _along(forward=False)
+gather, gather_few = _intrinsic(LANES, forward=False), _intrinsic(FEW, forward=False)
+"""Add three rays each to `count` voxels; arguments are those of `scatter`."""

@@ -1,6 +1,6 @@
 """What each projection should have been, had it been measured as the others were.
 
-Sixty-four reconstructions side by side, each without some of the projections, which are then computed from it. So a
+Sixteen reconstructions side by side, each without some of the projections, which are then computed from it. So a
 projection that is wrong (shifted, scaled, with a glitch in it) does not explain itself.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream.analyse.tomography.lanes import LANES
+from stream.analyse.tomography.lanes import FEW
 from stream.analyse.tomography.momentum import left_over
 from stream.analyse.tomography.projector import Projector
 
@@ -36,9 +36,9 @@ def predict(
     wide = positions[0] + step * np.arange(-pad, positions.size + pad)
     known = np.where(weights > 0, np.asarray(sinogram, np.float32), 0)
     rays = np.pad(known, ((0, 0), (pad, pad)))[..., None]
-    versions = np.ascontiguousarray(np.broadcast_to(rays, (*rays.shape[:2], LANES)))
-    without = np.argsort(np.argsort(angles, kind="stable"), kind="stable") % LANES
-    taken = without[:, None] != np.arange(LANES)
+    versions = np.ascontiguousarray(np.broadcast_to(rays, (*rays.shape[:2], FEW)))
+    without = np.argsort(np.argsort(angles, kind="stable"), kind="stable") % FEW
+    taken = without[:, None] != np.arange(FEW)
     padded = np.pad(weights, ((0, 0), (pad, pad)))
     projector = Projector(angles, wide, center_um)
     (rest,) = left_over(projector, versions, padded[..., None] * taken[:, None].astype(np.float32), (_ITERATIONS,))

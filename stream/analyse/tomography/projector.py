@@ -18,7 +18,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stream.analyse.tomography.lanes import LANES, gather, lanes, scatter
+from stream.analyse.tomography.lanes import LANES, gather, gather_few, lanes, scatter, scatter_few
 from stream.core.errors import UsageError
 
 Floats = NDArray[np.float32]
@@ -70,7 +70,7 @@ def _weights(j0, j1, x0, y, cos, sin, p0, positions, step, ray, weight):  # type
 @numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
 def _forward(volume, extent, cos, sin, p0, step, a0, a1, out):  # type: ignore[no-untyped-def]
     count = volume.shape[0]
-    positions = out.shape[1]
+    positions, width = out.shape[1:]
     ray = np.empty(TILE, np.int32)
     weight = np.empty((3, TILE), np.float32)
     middle = 0.5 * (count - 1)
@@ -82,13 +82,17 @@ def _forward(volume, extent, cos, sin, p0, step, a0, a1, out):  # type: ignore[n
                     j0 = max(left, extent[i, 0])
                     j1 = min(left + TILE, extent[i, 1])
                     _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                    scatter(out, a * positions * LANES, volume, (i * count + j0) * LANES, ray, weight, j1 - j0)
+                    o, v = a * positions * width, (i * count + j0) * width
+                    if width == LANES:
+                        scatter(out, o, volume, v, ray, weight, j1 - j0)
+                    else:
+                        scatter_few(out, o, volume, v, ray, weight, j1 - j0)
 
 
 @numba.njit(nogil=True, fastmath=_FLAGS, cache=True)
 def _back(sinogram, extent, cos, sin, p0, step, i0, i1, out):  # type: ignore[no-untyped-def]
     count = out.shape[0]
-    angles, positions = sinogram.shape[:2]
+    angles, positions, width = sinogram.shape
     ray = np.empty(TILE, np.int32)
     weight = np.empty((3, TILE), np.float32)
     middle = 0.5 * (count - 1)
@@ -99,7 +103,11 @@ def _back(sinogram, extent, cos, sin, p0, step, i0, i1, out):  # type: ignore[no
                 j0 = max(left, extent[i, 0])
                 j1 = min(left + TILE, extent[i, 1])
                 _weights(j0, j1, -middle, i - middle, cos[a], sin[a], p0, positions, step, ray, weight)
-                gather(sinogram, a * positions * LANES, out, (i * count + j0) * LANES, ray, weight, j1 - j0)
+                s, v = a * positions * width, (i * count + j0) * width
+                if width == LANES:
+                    gather(sinogram, s, out, v, ray, weight, j1 - j0)
+                else:
+                    gather_few(sinogram, s, out, v, ray, weight, j1 - j0)
 
 
 class Projector:
@@ -173,7 +181,7 @@ class Projector:
         """
         channels = volume.shape[2]
         out = np.empty((*self.rays, channels), np.float32) if out is None else out
-        x, b = self.volume_block(), self.sinogram_block()
+        x, b = self.volume_block(channels), self.sinogram_block(channels)
         for block in blocks(channels):
             width = block.stop - block.start
             x[..., :width] = volume[..., block]
@@ -185,7 +193,7 @@ class Projector:
         """Transpose of `forward`: (angle, position, channel) to (y, x, channel), 0 outside the field of view."""
         channels = sinogram.shape[2]
         out = np.empty((self.count, self.count, channels), np.float32) if out is None else out
-        x, b = self.volume_block(), self.sinogram_block()
+        x, b = self.volume_block(channels), self.sinogram_block(channels)
         for block in blocks(channels):
             width = block.stop - block.start
             b[..., :width] = sinogram[..., block]
@@ -210,20 +218,20 @@ class Projector:
         """Numbers of angles and positions."""
         return self.angles_deg.size, self.count
 
-    def volume_block(self) -> Floats:
-        """Zeroed volume of LANES channels, the width at which the kernels work."""
-        return lanes(self.count, self.count)
+    def volume_block(self, channels: int = LANES) -> Floats:
+        """Zeroed volume of a width at which the kernels work: LANES, or FEW for no more channels than these."""
+        return lanes(self.count, self.count, channels=channels)
 
-    def sinogram_block(self) -> Floats:
-        """Zeroed sinogram of LANES channels."""
-        return lanes(*self.rays)
+    def sinogram_block(self, channels: int = LANES) -> Floats:
+        """Zeroed sinogram of such a width."""
+        return lanes(*self.rays, channels=channels)
 
     def forward_block(self, volume: Floats, out: Floats, a0: int, a1: int) -> None:
-        """Project LANES channels to the angles a0..a1 of `out`."""
+        """Project the channels of a block to the angles a0..a1 of `out`."""
         _forward(volume, self._extent, self._cos, self._sin, self._p0, self._side, a0, a1, out)
 
     def back_block(self, sinogram: Floats, out: Floats, i0: int, i1: int) -> None:
-        """Back-project LANES channels to the rows i0..i1 of `out`."""
+        """Back-project the channels of a block to the rows i0..i1 of `out`."""
         _back(sinogram, self._extent, self._cos, self._sin, self._p0, self._side, i0, i1, out)
 
     def over_angles(self, task: Callable[[int, int], None]) -> None:

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.analyse.tomography.lanes import LANES, lanes
+from stream.analyse.tomography.lanes import lanes
 from stream.analyse.tomography.projector import Floats, Projector, blocks
 
 _FLAGS = {"contract", "nsz"}
@@ -97,14 +97,14 @@ def iterate(
     aside: int = 0,
     diffusion: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Iterate `volume` in place, LANES channels after each other.
+    """Iterate `volume` in place, one block of channels after another.
 
     Returns (2, iterations) Σ W (b - A x)² before each iteration, and Σ W b², over all channels but `aside`; see
     `relative`. An iteration is one step with each of the sets of rays, after voxels have exchanged a share of
     `diffusion` with their neighbours.
     """
     lowest = np.float32(0 if nonnegative else -np.inf)
-    x, gradient = (lanes(*volume.shape[:2]) for _ in range(2))
+    x, gradient = (lanes(*volume.shape[:2], channels=volume.shape[2]) for _ in range(2))
     squares = np.zeros((2, iterations, volume.shape[2]))
     for block in blocks(volume.shape[2]):
         width = block.stop - block.start
@@ -128,25 +128,25 @@ def relative(squares: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _diffused(projector: Projector, x: Floats, spare: Floats, share: float) -> None:
-    """Diffuse x (y, x, LANES) in place; the sum over its voxels stays."""
+    """Diffuse x (y, x, channel) in place; the sum over its voxels stays."""
     inside = projector.support
     projector.over_rows(lambda i0, i1: _diffuse(x, inside, share, i0, i1, spare))
     np.copyto(x, spare)
 
 
 class _Step:
-    """x ← max(lowest, x + C Aᵀ R W (b - A x)) for LANES channels and a set of rays."""
+    """x ← max(lowest, x + C Aᵀ R W (b - A x)) for the channels of a block and a set of rays."""
 
     def __init__(
         self, rays: RaySet, sinogram: Floats, block: slice, x: Floats, gradient: Floats, lowest: np.float32
     ) -> None:
         self._rays, self._x, self._gradient, self._lowest = rays, x, gradient, lowest
-        self._b, self._sums = rays.projector.sinogram_block(), rays.projector.sinogram_block()
+        self._b, self._sums = (rays.projector.sinogram_block(x.shape[2]) for _ in range(2))
         self._b[..., : block.stop - block.start] = sinogram[rays.angles, :, block]
-        self._misfit, self._signal = np.empty((2, len(self._b), LANES))
+        self._misfit, self._signal = np.empty((2, len(self._b), x.shape[2]))
 
     def take(self) -> NDArray[np.float64]:
-        """Step once; (2, LANES) Σ W (b - A x)² before it, and Σ W b²."""
+        """Step once; (2, channel) Σ W (b - A x)² before it, and Σ W b²."""
         self._rays.projector.over_angles(self._descend)
         self._rays.projector.over_rows(self._update)
         return np.stack([self._misfit.sum(axis=0), self._signal.sum(axis=0)])
