@@ -15,8 +15,8 @@ from stream.publish.gate import SAFE_METHODS, names_loopback, refuse, same_key, 
 BODY_LIMIT = 1_000_000
 BODY_SECONDS = 10.0
 SUBPROTOCOL = "bearer."
-OPEN = frozenset({"/", "/healthz", "/readyz"})
-"""With /static/, what is read without a key on any bind: the page, which then asks for the run, and the probes."""
+OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
+"""With /static/, what is read without a key on any bind: nothing of the run but whether it is ready."""
 RESPONSE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'",

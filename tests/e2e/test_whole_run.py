@@ -24,6 +24,7 @@ from helpers.chain import (
     simulated,
     until,
 )
+from helpers.leaks import MARKED, leaks_of
 from helpers.ports import free_port
 from tiled.client import from_uri
 
@@ -69,8 +70,10 @@ def read_tree(container: Any) -> dict[str, Any]:
 
 
 def test_tiled_shows_the_scan_while_it_runs(
-    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command], tiled: Callable[[], Any]
-) -> None:
+    site: Site, stream: Stream, plain_run: PlainRun, commands: list[Command], tiled: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("BRAGGSTREAM_KEY", MARKED)
     site.write(classification={"model": "mlp"}, detector={"idle_timeout": 60.0})  # it waits for a person's labels
     with Sender(site.endpoint, rate=40) as sender:
         command = site.run(once=False)
@@ -122,6 +125,7 @@ def test_tiled_shows_the_scan_while_it_runs(
     assert (metadata["model"]["name"], metadata["model"]["sha256"]) == ("own", manifest["models"][0]["sha256"])
     assert set(np.unique(stored["maps/class_index"])) <= {-1, *map(CLASSES.index, ("empty", "particle"))}
     as_documented(site, stored["maps/strain_layered"][0])
+    assert leaks_of(site, command) == []
     assert command.interrupt() < 5
     assert command.process.returncode == 0
     np.testing.assert_array_equal(stored["maps/global"], plain_run.arrays["maps/global"])
