@@ -192,7 +192,7 @@ def report(run: Run) -> dict[str, Any]:
     return dict(read_json(run.directory.published))
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 120.0) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 240.0) -> None:
     """Poll until something has happened."""
     deadline = time.monotonic() + seconds
     while not done():
