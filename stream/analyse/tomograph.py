@@ -157,12 +157,13 @@ class Tomograph:
             part.follow(self.basis)
             left = (deadline - time.monotonic()) / (len(busy) - k)
             affordable = part.sirt.affordable(left) or (0 if improved else 1)
-            wanted = min(affordable, ceil(part.owed * passes - LEAST))
+            whole = passes * part.sirt.round  # steps
+            wanted = min(affordable, ceil(part.owed * whole - LEAST))
             if not wanted:
                 continue
             part.iterate(wanted)
             self.columns[s] = part.sirt.column_sums()
-            part.owed = max(part.owed - wanted / passes, 0.0)
+            part.owed = max(part.owed - wanted / whole, 0.0)
             improved.append(s)
         self._improved = improved
         return improved

@@ -83,9 +83,9 @@ class ProgressiveSirt:
     ----------
     nonnegative : whether every channel is held at x ≥ 0
     aside : so many of the last channels do not count in the residual
-    sets : an iteration takes its step with one set of projections after another (ordered subsets, Hudson and Larkin
-        1994), which comes as far as `sets` iterations, and then with the newest projections by themselves
-    diffusion : before each iteration a voxel goes so far, 0..1, towards the mean of its four neighbours: what early
+    sets : at most, of projections; a step is taken with one of them after another (ordered subsets, Hudson and Larkin
+        1994), so that a round comes as far as so many iterations, and then with the newest projections by themselves
+    diffusion : before each round a voxel goes so far, 0..1, towards the mean of its four neighbours: what early
         rays made it believe and no later ray tells would stay for ever; see `fading`
 
     Attributes
@@ -109,7 +109,9 @@ class ProgressiveSirt:
         count = projector.count
         self.projector, self.nonnegative, self.aside = projector, nonnegative, aside
         self.sets, self.diffusion = sets, diffusion
-        self._steps: list[RaySet] = []
+        self._sets: list[RaySet] = []
+        self._newest: list[RaySet] = []
+        self._next = 0
         self.sinogram: Floats = np.full((*projector.rays, channels), np.nan, np.float32)
         self.volume: Floats = np.full((count, count, channels), np.nan, np.float32)
         self.residual = float("nan")
@@ -164,27 +166,39 @@ class ProgressiveSirt:
             self.sinogram, self.volume = self.sinogram @ matrix.T, self.volume @ matrix.T
         self._known = np.full(len(matrix), self._known.any())
 
-    def iterate(self, iterations: int) -> NDArray[np.float64]:
-        """Run iterations on all measured rays; the residual before each, (iterations,)."""
+    def iterate(self, steps: int) -> NDArray[np.float64]:
+        """Take so many steps, each with the set whose turn it is; the residual of each round, and of a part of one."""
         started = time.perf_counter()
-        self._refresh()
-        squares = iterate(
-            self._steps,
-            self.sinogram,
-            self.volume,
-            iterations,
-            nonnegative=self.nonnegative,
-            aside=self.aside,
-            diffusion=self.diffusion,
-        )
-        self._seconds = (time.perf_counter() - started) / iterations
-        trace = relative(squares)
+        rounds, rest = divmod(steps, self.round)
+        turn = [*self._sets, *self._sets][self._next :]
+        self._next = (self._next + rest) % self.round
+        squares = [self._taken(turn[: self.round], rounds, self.diffusion)] if rounds else []
+        squares += [self._taken(turn[:rest], 1, self.diffusion * rest / self.round)] if rest else []
+        self._seconds = (time.perf_counter() - started) / steps
+        trace = relative(np.concatenate(squares, axis=1))
         self.residual = float(trace[-1])
         return trace
 
+    @property
+    def round(self) -> int:
+        """Steps of a round: with as many sets as there are projections for, and at least one."""
+        self._refresh()
+        return max(len(self._sets), 1)
+
     def affordable(self, seconds: float) -> int:
-        """Iterations that fit into so many seconds, as judged by the latest ones; 1 before any."""
+        """Steps that fit into so many seconds, as judged by the latest ones; 1 before any."""
         return max(int(seconds / self._seconds), 0) if self._seconds else 1
+
+    def _taken(self, sets: list[RaySet], times: int, diffusion: float) -> NDArray[np.float64]:
+        return iterate(
+            [*sets, *self._newest],
+            self.sinogram,
+            self.volume,
+            times,
+            nonnegative=self.nonnegative,
+            aside=self.aside,
+            diffusion=diffusion,
+        )
 
     def _refresh(self) -> None:
         """Bring column sums and sets of rays up to the present weights, projecting only the angles that changed."""
@@ -197,20 +211,21 @@ class ProgressiveSirt:
         apart = change[touched, :, None] * (self._member[touched, None, None] == np.arange(self.sets))
         self._column_sums += self.projector.part(touched).back(apart.astype(np.float32))
         self._summed = self.weight.copy()
-        self._steps = self._divided(touched)
+        self._divide(touched)
 
-    def _divided(self, newest: NDArray[np.intp]) -> list[RaySet]:
-        """The measured projections in sets, in turn as they came; and the newest by themselves."""
+    def _divide(self, newest: NDArray[np.intp]) -> None:
+        """Put the measured projections into sets, in turn as they came; and the newest by themselves."""
         angles = int(np.count_nonzero(self.weight.any(axis=1)))
         sets = max(n for n in range(1, self.sets + 1) if self.sets % n == 0 and n <= max(angles // FEWEST, 1))
         members = [np.where(self._member[:, None] % sets == k, self.weight, 0) for k in range(sets)]
         columns = [self._column_sums[..., k::sets].sum(axis=-1) for k in range(sets)]
-        steps = [RaySet.of(self.projector, *both) for both in zip(members, columns, strict=True) if both[0].any()]
+        self._sets = [RaySet.of(self.projector, *both) for both in zip(members, columns, strict=True) if both[0].any()]
+        self._newest, self._next = [], self._next % max(len(self._sets), 1)
         if sets > 1 and newest.size <= angles // sets:
             weight = np.zeros_like(self.weight)
             weight[newest] = self.weight[newest]
-            steps.append(RaySet.of(self.projector, weight, self.projector.part(newest).column_sums(weight[newest])))
-        return steps
+            columns_of_newest = self.projector.part(newest).column_sums(weight[newest])
+            self._newest = [RaySet.of(self.projector, weight, columns_of_newest)]
 
 
 def fading(sets: int, iterations: int) -> float:

@@ -67,10 +67,10 @@ class SpectralSlice:
         self.sirt.sinogram[angle, position, : self.basis.rank] = self.basis.coefficients(patterns)
         self.stale[angle, position] = False
 
-    def iterate(self, iterations: int) -> NDArray[np.float64]:
-        """Run iterations on all rays; the residual before each, in units of noise."""
+    def iterate(self, steps: int) -> NDArray[np.float64]:
+        """Take so many steps, as `ProgressiveSirt` does; the residuals before, in units of noise."""
         self._gain = None
-        return self.sirt.iterate(iterations)
+        return self.sirt.iterate(steps)
 
     def follow(self, basis: Basis, sets: int = 1) -> None:
         """Go over to a newer basis; what is known so far is turned into it."""
