@@ -129,3 +129,41 @@ def test_errors_of_a_cell_are_the_scatter_of_cells(system: str, edges: tuple[flo
     stated = lattice.cell_errors(middle[None], covariance[None])[0]
     drawn = lattice.cell(rng.multivariate_normal(middle, covariance, 20_000)).std(axis=0)
     np.testing.assert_allclose(stated, drawn, rtol=0.03, atol=1e-9)
+
+
+SALT = """data_global
+_audit_creation_method 'by hand'
+data_salt
+_cell_length_a 4.177(1)
+_cell_length_b 4.177(1)
+_cell_length_c 4.177(1)
+_cell_angle_alpha 90
+_cell_angle_beta 90
+_cell_angle_gamma 90
+_space_group_name_H-M_alt 'F m -3 m'
+loop_
+_atom_site_label
+_atom_site_type_symbol
+_atom_site_fract_x
+_atom_site_fract_y
+_atom_site_fract_z
+Ni1 Ni2+ 0 0 0
+O1 O2- 0.5 0.5 0.5
+loop_
+_atom_site_aniso_label
+_atom_site_aniso_U_11
+_atom_site_aniso_U_22
+_atom_site_aniso_U_33
+_atom_site_aniso_U_12
+_atom_site_aniso_U_13
+_atom_site_aniso_U_23
+Ni1 0.004 0.005 0.006 0 0 0
+O1 0.006 0.006 0.006 0 0 0
+"""
+
+
+def test_a_users_file_with_a_block_before_ions_and_anisotropic_displacements(tmp_path: Path) -> None:
+    (tmp_path / "salt.cif").write_text(SALT)
+    salt = load_structure(tmp_path / "salt.cif")
+    assert (salt.lattice.system, len(salt.positions), salt.elements) == ("cubic", 8, ("Ni", "O"))
+    assert sorted(set(salt.b_iso.round(4))) == [round(8 * np.pi**2 * u, 4) for u in (0.005, 0.006)]

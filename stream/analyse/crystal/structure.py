@@ -128,7 +128,7 @@ def load_structure(cif: str | Path) -> Structure:
 def _read(path: Path, name: str) -> Structure:
     try:
         read_text(path, LARGEST)
-        small = gemmi.read_small_structure(str(path))
+        small = _small_structure(gemmi.cif.read(str(path)))
     except (ValueError, RuntimeError, OSError, IndexError) as error:
         raise ConfigError(f"phases: cif {str(path)!r} cannot be read: {error}") from error
     sites = list(small.get_all_unit_cell_sites())
@@ -147,6 +147,16 @@ def _read(path: Path, name: str) -> Structure:
         occupancy=np.array([site.occ for site in sites]),
         b_iso=np.array([8 * np.pi**2 * site.u_iso for site in sites]),
     )
+
+
+def _small_structure(document: gemmi.cif.Document) -> gemmi.SmallStructure:
+    """Of the first block that holds atoms; anisotropic displacements as their mean, where no isotropic one is told."""
+    blocks = (gemmi.make_small_structure_from_block(block) for block in document)
+    small = next((found for found in blocks if len(found.sites)), gemmi.SmallStructure())
+    for site in small.sites:
+        if site.u_iso == 0 and site.aniso.nonzero():
+            site.u_iso = small.cell.calculate_u_eq(site.aniso)
+    return small
 
 
 def _system(group: gemmi.SpaceGroup) -> str:
