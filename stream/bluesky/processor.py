@@ -51,6 +51,7 @@ class Processor(StandardReadable):
         self.page, self.phase, self.at = Page(url.partition("#")[0].rstrip("/")), phase, at
         self._classes: npt.NDArray[Any] | None = None
         self._settling = Settling()
+        self._looked_at = ("class_index", "coverage", f"strain_{phase}", f"strain_error_{phase}")
         self._told = False
         self._set = {}
         with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
@@ -107,10 +108,7 @@ class Processor(StandardReadable):
         status = await self.page.status()
         scan, frames = str(status["scan"]), status["frames"]
         residual = status.get("residual")
-        classes = await self.page.map(scan, "class_index", self.at)
-        strain = await self.page.map(scan, f"strain_{self.phase}", self.at) if self.phase else None
-        error = await self.page.map(scan, f"strain_error_{self.phase}", self.at) if self.phase else None
-        coverage = await self.page.map(scan, "coverage", self.at)
+        classes, coverage, strain, error = [await self.page.map(scan, name, self.at) for name in self._looked_at]
         self._settling.take(int(status.get("frames_used") or 0), classes)
         found = {
             "frames": float(frames["integrated"]),
@@ -126,7 +124,7 @@ class Processor(StandardReadable):
         return found
 
     async def describe_collect(self) -> dict[str, DataKey]:
-        """The maps that a finished run leaves in Tiled, each (slice, y, x)."""
+        """The maps it looks at, as a finished run leaves them in Tiled, each (slice, y, x)."""
         status = await self.page.status()
         scan, axes = str(status["scan"]), status["grid"]
         shape: list[int | None] = [len(axes[axis]) for axis in ("slices", "y", "x")]
@@ -135,6 +133,7 @@ class Processor(StandardReadable):
                 source=f"braggstream://{scan}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
             )
             for name in await self.page.maps(scan)
+            if name in self._looked_at
         }
 
     async def get_index(self) -> int:

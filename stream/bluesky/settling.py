@@ -7,7 +7,8 @@ are never quite converged, differ by something more, whatever the rays. So for e
     (share that changed from m to n rays)² = a + b (1/m − 1/n),
 
 fitted to the maps since half of the present rays, and from now, n, until all N are there the share √(b (1/n − 1/N)) is
-still to change. Rays must come from all directions from the beginning, as in golden-angle order.
+still to change. Of a class of K voxels the share p that keeps it is known to √(p (1 − p) / K), which is taken off. Rays
+must come from all directions from the beginning, as in golden-angle order.
 """
 
 from __future__ import annotations
@@ -37,9 +38,9 @@ class Settling:
             self.maps[rays] = classes
 
     def settled(self, total: int) -> float:
-        """Share of a class' voxels, of the class that changes most, that are expected to keep it until `total` rays.
+        """Share of a class' voxels, of the class that changes most, that keep it until `total` rays are there.
 
-        NaN while there is too little to compare.
+        Less a standard error; NaN while there is too little to compare.
         """
         now = max(self.maps, default=0)
         since = np.array([rays for rays in self.maps if now / 2 <= rays < now])
@@ -47,11 +48,12 @@ class Settling:
             return float("nan")
         come, to_come = 1 / since - 1 / now, max(1 / now - 1 / total, 0.0)
         latest = self.maps[now]
-        kept = [
-            1 - float(np.sqrt(self._slope(latest == one, one, since, come) * to_come))
-            for one in np.unique(latest[latest >= 0])
-        ]
-        return min(kept, default=float("nan"))
+        told = []
+        for one in np.unique(latest[latest >= 0]):
+            voxels = latest == one
+            kept = 1 - min(np.sqrt(self._slope(voxels, one, since, come) * to_come), 1.0)
+            told.append(float(kept - np.sqrt(kept * (1 - kept) / voxels.sum())))
+        return min(told, default=float("nan"))
 
     def _slope(self, voxels: npt.NDArray[np.bool_], one: int, since: npt.NDArray[Any], come: npt.NDArray[Any]) -> float:
         """The coefficient b of one class, whose voxels these are now."""

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
+from bluesky.preprocessors import run_wrapper
 from event_model import DocumentNames, schema_validators
 from helpers.dashboard import KEY, serving
 from helpers.fake_run import FakeRun
 
 from stream.bluesky import processor as module
+from stream.bluesky.course import point_at_maps
 from stream.bluesky.processor import QUALITY, Processor, change
 from stream.core.revision import read_revision
 
@@ -40,6 +42,28 @@ def test_quality_is_what_the_maps_say(tmp_path: Path) -> None:
     assert events[1]["processor-frames"] + events[1]["processor-missing"] == run.grid.size
     for name, document in documents:
         schema_validators[DocumentNames[name]].validate(document)
+
+
+def test_final_maps_are_pointed_at(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path)
+    run.advance(1.0, "complete")
+    documents: list[tuple[str, dict[str, Any]]] = []
+    engine = RunEngine(context_managers=[])
+    engine.subscribe(lambda name, document: documents.append((name, document)))
+    with serving(run) as url:
+        device = Processor(url, phase="layered")
+        engine(run_wrapper(point_at_maps(device)))
+    for name, document in documents:
+        schema_validators[DocumentNames[name]].validate(document)
+    tiled = f"http://127.0.0.1:{run.config.tiled_port if run.config.publish.port else int(url.rpartition(':')[2]) + 1}"
+    names = ["class_index", "coverage", "strain_layered", "strain_error_layered"]
+    assert {document["uri"] for name, document in documents if name == "stream_resource"} == {
+        f"{tiled}/api/v1/array/full/ncm622-cycled/maps/{name}" for name in names
+    }
+    data = [document for name, document in documents if name == "stream_datum"]
+    assert [datum["seq_nums"] for datum in data] == [{"start": 1, "stop": 2}] * len(names)
+    descriptor = next(document for name, document in documents if name == "descriptor")
+    assert {tuple(key["shape"]) for key in descriptor["data_keys"].values()} == {run.grid.map_shape}
 
 
 def test_classes_that_change() -> None:

@@ -28,14 +28,15 @@ profile_ops = pytest.importorskip(
 
 ANGLES = {"start": 0, "step": 45, "count": 4}
 POSITIONS = {"start": -2, "step": 2, "count": 3}
-SECTION: dict[str, Any] = {"angles": ANGLES, "positions": POSITIONS}
+SLICES = {"count": 2, "step": 5}
+SECTION: dict[str, Any] = {"angles": ANGLES, "positions": POSITIONS, "slices": SLICES}
 PLANS = {name: getattr(plans, name) for name in ("xrdct_scan", "xrd_raster", "xrdct_until", "align_axis", "calibrate")}
 AXES = [["detector"], "rot", "x"]
 ITEMS: list[dict[str, Any]] = [
     {"name": "xrdct_scan", "args": [*AXES, ANGLES, POSITIONS], "kwargs": {**KEYS, "md": {"proposal": 7}}},
     {"name": "xrdct_scan", "args": [*AXES, ANGLES, POSITIONS], "kwargs": {"flyer": "flyer", "seconds": 0.002}},
-    {"name": "xrd_raster", "args": [["detector"], "x", "z", POSITIONS, {"count": 2, "step": 5}], "kwargs": KEYS},
-    {"name": "calibrate", "args": [["detector"], "x", "z", POSITIONS, {"count": 2, "step": 5}, "Si"], "kwargs": KEYS},
+    {"name": "xrd_raster", "args": [["detector"], "x", "z", POSITIONS, SLICES], "kwargs": KEYS},
+    {"name": "calibrate", "args": [["detector"], "x", "z", POSITIONS, SLICES, "Si"], "kwargs": KEYS},
     {"name": "align_axis", "args": [*AXES, POSITIONS], "kwargs": {"count": 4, **KEYS}},
     {"name": "xrdct_until", "args": [["detector"], "processor", "rot", "x", ANGLES, POSITIONS],
      "kwargs": {"criterion": "classes", "agreement": 0.96, "seconds": 600}},
@@ -130,6 +131,7 @@ def test_a_real_worker_runs_a_queue_of_plans(manager: str, tmp_path: Path) -> No
     from bluesky_queueserver.manager.comms import zmq_single_request
 
     def ask(method: str, **parameters: Any) -> dict[str, Any]:
+        time.sleep(0.5)
         answer, error = zmq_single_request(method, parameters or None, timeout=5000, zmq_server_address=manager)
         return {"success": False, "msg": error} if answer is None else answer
 
@@ -140,7 +142,7 @@ def test_a_real_worker_runs_a_queue_of_plans(manager: str, tmp_path: Path) -> No
         added = ask("queue_item_add", item={**item, "item_type": "plan"}, user="test", user_group="primary")
         assert added["success"], added["msg"]
     assert ask("queue_start")["success"]
-    until(lambda: len(ask("history_get")["items"]) == 5, "the end of the queue", 180)
+    until(lambda: ask("status")["items_in_history"] == 5, "the end of the queue", 180)
     outcomes = [item["result"]["exit_status"] for item in ask("history_get")["items"]]
     assert outcomes == ["completed"] * 5, (tmp_path / "manager.log").read_text()[-4000:]
     ask("environment_close")

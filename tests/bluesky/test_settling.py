@@ -31,8 +31,11 @@ def test_what_is_expected_is_what_comes(seed: int, noise: float, jitter: float) 
     for n in range(1, 91):
         settling.take(n, truth[n])
         if n >= 20 and n % 10 == 0:
-            kept = min(float((whole[n][whole[TOTAL] == c] == c).mean()) for c in range(3))
-            assert settling.settled(TOTAL) == pytest.approx(kept, abs=0.02 + 0.1 * (1 - kept)), n
+            kept, size = min(
+                (float((whole[n][whole[TOTAL] == c] == c).mean()), int((whole[n] == c).sum())) for c in range(3)
+            )
+            told = kept - np.sqrt(kept * (1 - kept) / size)
+            assert settling.settled(TOTAL) == pytest.approx(told, abs=0.02 + 0.1 * (1 - kept)), n
 
 
 def test_nothing_is_expected_of_too_little_and_of_another_run() -> None:
