@@ -9,11 +9,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 from stream.core.errors import UnavailableError, UsageError
 from stream.scale.cluster import ADDRESS, connected
 
 Environment = dict[str, str]
+PAGE = "127.0.0.1:0"
+"""Of a scheduler of ours, where Dask shows its own page: loopback, some free port."""
 
 
 def workers(
@@ -52,21 +55,28 @@ def here(processes: int) -> Iterator[Environment]:
         raise UnavailableError("--local needs Dask: pip install braggstream[dask]") from None
     threads = max(1, len(os.sched_getaffinity(0)) // processes)
     security = Security.temporary()
-    options = {"host": "127.0.0.1", "dashboard_address": None, "security": security, "silence_logs": logging.ERROR}
+    options = {"host": "127.0.0.1", "dashboard_address": PAGE, "security": security, "silence_logs": logging.ERROR}
     with LocalCluster(n_workers=processes, threads_per_worker=threads, **options) as cluster:
         yield {ADDRESS: cluster.scheduler_address, **_certificates(security.get_tls_config_for_role("client"))}
 
 
 @contextmanager
 def slurm(jobs: int) -> Iterator[Environment]:
-    """So many SLURM jobs as Dask's own configuration (jobqueue.slurm) describes them; they end with this."""
+    """So many SLURM jobs as Dask's own configuration (jobqueue.slurm) describes them, with a certificate as `here`."""
     try:
+        import dask
         from dask_jobqueue import SLURMCluster
+        from distributed import Security
     except ImportError:
         raise UnavailableError("--slurm needs dask-jobqueue: pip install braggstream[dask]") from None
-    with SLURMCluster() as cluster:
+    security, asked = Security.temporary(), dask.config.get("jobqueue.slurm", {})
+    with SLURMCluster(
+        security=security,
+        shared_temp_directory=asked.get("shared-temp-directory") or str(Path.cwd()),  # the jobs read it there
+        scheduler_options={"dashboard_address": PAGE, **asked.get("scheduler-options", {})},
+    ) as cluster:
         cluster.scale(jobs=jobs)
-        yield {ADDRESS: cluster.scheduler_address}
+        yield {ADDRESS: cluster.scheduler_address, **_certificates(security.get_tls_config_for_role("client"))}
 
 
 def _certificates(tls: Mapping[str, str]) -> Environment:

@@ -51,7 +51,8 @@ class Server:
     def start(self) -> None:
         ours = [sys.executable, "-c", EMBEDDED, str(self.folder), str(self.port), KEY]
         theirs = [sys.executable, "-m", "tiled", "serve", "catalog", str(self.folder / "catalog.db"), "--init"]
-        theirs += ["--write", str(self.folder / "data"), "--api-key", KEY]
+        theirs += ["--write", str(self.folder / "data"), "--write", f"sqlite:///{self.folder}/tables.db"]
+        theirs += ["--api-key", KEY]
         theirs += ["--host", "127.0.0.1", "--port", str(self.port)]
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(ours if self.embedded else theirs, stdout=log, stderr=log)
@@ -140,6 +141,7 @@ class Run:
         metadata = {
             "status": status, "final": final, "center_um": np.float64(0.5), "center_from": "data", "residual": np.nan,
             "iterations": 7, "classes": ["empty"], "units": {"global": "counts"}, "updated": time.time(),
+            "newest": time.time() - 20,
         }  # fmt: skip
         revision = Revision(number=self.number, metadata=metadata, arrays=self.arrays)
         if final:

@@ -34,7 +34,7 @@ from stream.service.run import Job, check_backend
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Two workers of one thread each; messages are pickled as between machines."""
-    options = {"processes": False, "protocol": "tcp", "dashboard_address": None}
+    options = {"processes": False, "protocol": "tcp", "dashboard_address": ":0"}
     with LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
         yield cluster.scheduler_address
 
