@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMPS := .stamps
 
-.PHONY: demo test lint bench soak fuzz test-slow models clean
+.PHONY: demo test lint bench soak long-life fuzz test-slow models clean
 .DELETE_ON_ERROR:
 
 demo: $(STAMPS)/run ## a virtual scan, live: maps in the browser and in Tiled
@@ -25,10 +25,13 @@ lint: $(STAMPS)/dev ## ruff, mypy, the layers
 bench: $(STAMPS)/bench ## figures beside their peers'
 	$(BIN)/braggstream benchmark $(BENCH)
 
-soak: $(STAMPS)/dev ## an hour: kills of ingest, back-pressure, then SOAK_KILLS (200) of every process of whole runs
+soak: $(STAMPS)/dev long-life ## two hours: long-life, kills of ingest, back-pressure, then SOAK_KILLS (200) of every process of whole runs
 	KILL_POINTS=200 LOSS_KILLS=20 BACKPRESSURE_SECONDS=600 $(BIN)/pytest -s --timeout 0 -m "slow or not slow" \
 	  tests/ingest/test_kill_points.py tests/ingest/test_loss_window.py tests/ingest/test_back_pressure.py
 	$(BIN)/pytest -s -m soak --timeout 0 $(TEST)
+
+long-life: $(STAMPS)/dev ## SOAK_SECONDS (3600; 86400 is a day) at 200 messages/s: memory and files stay level, counts are exact
+	SOAK_SECONDS=$(or $(SOAK_SECONDS),3600) $(BIN)/pytest -s --timeout 0 -m slow tests/e2e/test_long_life.py
 
 fuzz: $(STAMPS)/dev ## FUZZ_MESSAGES (1000000) of seed FUZZ_SEED, damaged, into the decoders; FUZZ=atheris: coverage leads
 	$(if $(filter atheris,$(FUZZ)),$(BIN)/uv pip install --quiet --python $(BIN)/python "atheris>=3")
