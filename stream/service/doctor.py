@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
+from structlog.testing import capture_logs
+
 from stream.core.config import DashboardConfig
 from stream.core.errors import BraggstreamError
 
@@ -36,6 +38,7 @@ class Finding:
 def examine(place: Path) -> Iterator[Finding]:
     """One finding after another; runs would be kept at `place`."""
     yield Finding("python", sys.version_info >= (3, 11), f"{platform.python_version()} on {platform.platform()}")
+    yield _machine()
     yield _packages()
     yield _kernels()
     yield from _models()
@@ -43,6 +46,11 @@ def examine(place: Path) -> Iterator[Finding]:
     yield from _ports()
     yield _limits()
     yield from _optional()
+
+
+def _machine() -> Finding:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Finding("machine", True, f"{os.cpu_count()} cores, {memory / 1e9:.1f} GB of memory")
 
 
 def _packages() -> Finding:
@@ -67,7 +75,8 @@ def _kernels() -> Finding:
     from stream.service.warm import warm
 
     try:
-        seconds = warm()
+        with capture_logs():  # of a scan that is nobody's
+            seconds = warm()
     except (BraggstreamError, OSError, ImportError) as error:
         return Finding("kernels", False, str(error))
     return Finding("kernels", True, f"a virtual scan went through the whole chain in {seconds:.0f} s")
