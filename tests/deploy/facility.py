@@ -47,7 +47,7 @@ class Service:
             self.process = subprocess.Popen(
                 self.command, env=environment, stdout=log, stderr=log, user=self.user, cwd=self.folder
             )
-        deadline = time.monotonic() + 200  # the first start makes two databases, seconds each on an idle machine
+        deadline = time.monotonic() + 600  # the first start makes two databases, seconds each on an idle machine
         while time.monotonic() < deadline and self.process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
                 if ready():
