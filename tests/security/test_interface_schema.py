@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
 from stream.dashboard import create_app
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "4"))
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "3"))
 """For each route and mode."""
 SETTINGS = settings(max_examples=EXAMPLES, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 KNOWN = {"scan": "ncm622-cycled", "name": "global", "index": 1, "y": 3, "x": 4}
@@ -64,5 +64,5 @@ def test_no_answer_is_a_server_error_and_each_is_of_the_schema(
             SETTINGS(seed(12)(given(case=cases, there=st.sampled_from([True, True, False]))(send)))()
     session.close()
     print(mode, dict(statuses))
-    assert statuses[422] > 5
+    assert statuses[422] > 3
     assert mode is GenerationMode.NEGATIVE or (statuses[200] > 5 and statuses[202])
