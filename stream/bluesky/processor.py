@@ -51,7 +51,7 @@ class Processor(StandardReadable):
         self.page, self.phase, self.at = Page(url.partition("#")[0].rstrip("/")), phase, at
         self._classes: npt.NDArray[Any] | None = None
         self._settling = Settling()
-        self._looked_at = ("class_index", "coverage", f"strain_{phase}", f"strain_error_{phase}")
+        self._looked_at = ["class_index", "coverage", *([f"strain_{phase}", f"strain_error_{phase}"] if phase else [])]
         self._told = False
         self._set = {}
         with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
@@ -108,7 +108,8 @@ class Processor(StandardReadable):
         status = await self.page.status()
         scan, frames = str(status["scan"]), status["frames"]
         residual = status.get("residual")
-        classes, coverage, strain, error = [await self.page.map(scan, name, self.at) for name in self._looked_at]
+        maps = {name: await self.page.map(scan, name, self.at) for name in self._looked_at}
+        classes, coverage = maps["class_index"], maps["coverage"]
         self._settling.take(int(status.get("frames_used") or 0), classes)
         found = {
             "frames": float(frames["integrated"]),
@@ -116,8 +117,8 @@ class Processor(StandardReadable):
             "residual": float("nan") if residual is None else float(residual),
             "class_change": change(self._classes, classes),
             "settled": self._settling.settled(int(frames["expected"])),
-            "strain": _median(strain),
-            "strain_error": _median(error),
+            "strain": _median(maps.get(f"strain_{self.phase}")),
+            "strain_error": _median(maps.get(f"strain_error_{self.phase}")),
             "coverage": float("nan") if coverage is None else float(np.nanmean(coverage)),
         }
         self._classes = classes

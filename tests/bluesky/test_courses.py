@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.beamline import KEYS
 from helpers.hutch import Hutch
@@ -60,6 +61,20 @@ def test_a_sweep_that_is_interrupted_is_flown_again(hutch: Hutch) -> None:
 
     made = hutch.measure(plan, section, "position", complete={3, 9}, collect={5})
     assert len(made.seen) > made.grid.size
+
+
+def test_a_plan_that_is_interrupted_at_a_hundred_points(hutch: Hutch) -> None:
+    """Wherever it pauses it goes back to its last point, and each point has one frame that counts: the last."""
+    section = {"angles": ANGLES, "positions": {**POSITIONS, "count": 6}}
+    rng = np.random.default_rng(11)
+    kinds = ("trigger", "save", "create", "set", "read")
+    pauses = {kind: set(rng.choice(np.arange(3, 54), 20, replace=False).tolist()) for kind in kinds}
+
+    def plan(detector: Any, _: Any) -> Any:
+        return xrdct_scan([detector], hutch.motors["angle"], hutch.motors["position"], **section, **KEYS)
+
+    made = hutch.measure(plan, section, **pauses)
+    assert len(made.seen) >= made.grid.size + 60
 
 
 def test_other_plans(hutch: Hutch) -> None:
