@@ -20,6 +20,7 @@ def leaks_of(site: Site, command: Command) -> list[str]:
     The printed link and DIR/key are where the key is meant to be.
     """
     directory = RunDirectory(site.folder / "run")
+    assert directory.key.read_text() == MARKED
     tiled = tiled_key(directory.read_config(), directory)
     marks = [MARKED.encode(), b64encode(MARKED.encode())[:-4], tiled.encode()]
     held: dict[str, bytes] = {}
