@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import httpx
 import pytest
 from helpers.chain import Begin, PlainRun, Sender, Site, Stream, alive, assert_identical, results, until
 
@@ -16,6 +17,21 @@ CHILDREN = ("ingest", "analyse", "publish", "tiled")
 
 def reaches(site: Site, frames: int) -> None:
     until(lambda: site.integrated() >= frames, f"frame {frames}")
+
+
+def readiness(site: Site) -> int:
+    """What `/readyz` answers, 0 while nobody does."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{site.page}/readyz", trust_env=False).status_code
+    except httpx.TransportError:
+        return 0
+
+
+def count(site: Site, name: str) -> float:
+    """How many durations of that name were counted."""
+    text = httpx.get(f"http://127.0.0.1:{site.page}/metrics", trust_env=False).text
+    lines = [line for line in text.splitlines() if line.startswith(f"braggstream_{name}_seconds_count")]
+    return float(lines[0].split()[-1]) if lines else 0.0
 
 
 def again_where_lost(stream: Stream) -> list[list[bytes]]:
@@ -67,8 +83,15 @@ def test_killed_children_are_started_again(
         pid = command.children()[name]
         os.kill(pid, signal.SIGKILL)
         until(lambda n=name, p=pid: command.children().get(n, p) != p, f"a new {name}")
+        if name in {"ingest", "analyse"}:  # the page lives and tells
+            assert readiness(site) == 503, name
         first = 20 + 20 * n
         sender.send([*stream.whole[first : first + 20], *stream.images[: first + 19]])
+        until(lambda: readiness(site) == 200, f"a processor that is ready after {name} died")
+    metrics = httpx.get(f"http://127.0.0.1:{site.page}/metrics", trust_env=False).text
+    for name in CHILDREN:
+        assert f'braggstream_process_restarts_total{{process="{name}"}} 1.0' in metrics
+    until(lambda: all(count(site, name) for name in ("journal", "map", "update")), "durations of frames and updates")
     sender.send([*stream.whole[100:-1], *again_where_lost(stream)])
     assert command.wait() == 0, command.err
     assert "0 missing" in command.out.splitlines()[-1]
