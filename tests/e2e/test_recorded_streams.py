@@ -74,14 +74,17 @@ def reference_site(folder: Path, data: Path) -> Site:
     return site
 
 
-def check_against_truth(arrays: dict[str, Any], data: Path) -> None:
+def check_against_truth(arrays: dict[str, Any], data: Path, within: float) -> None:
+    """Amounts, and the strain of bare particles and of rims to `within`."""
     with np.load(data / "scan" / "truth.npz") as truth:
         for name, least in {"layered": 0.95, "carbon": 0.95, "glass": 0.95, "spinel": 0.9}.items():
             assert correlation(arrays[f"maps/phase_{name}"][0], truth[name]) > least, name
         particles = truth["layered"] > 0.5
         error = arrays["maps/strain_layered"][0][particles] / truth["strain"][particles] - 1
+        rim = truth["spinel"][particles] > 0
     assert np.isfinite(error).mean() > 0.9
-    assert abs(np.nanmedian(error)) < 0.1
+    for some in (rim, ~rim):
+        assert abs(np.nanmedian(error[some])) < within
 
 
 def test_every_second_angle_of_the_reference_scan(tmp_path: Path, shared_data: Path) -> None:
@@ -93,7 +96,7 @@ def test_every_second_angle_of_the_reference_scan(tmp_path: Path, shared_data: P
         command = site.run()
         assert command.wait() == 3, command.err
     assert "480 of 960 frames integrated, 480 missing" in command.out
-    check_against_truth(results(tmp_path / "run"), shared_data)
+    check_against_truth(results(tmp_path / "run"), shared_data, within=0.12)
 
 
 @pytest.mark.slow
@@ -103,4 +106,4 @@ def test_the_reference_scan(tmp_path: Path, shared_data: Path) -> None:
         sender.send(read_messages(shared_data / "scan" / "scan_v1.cbors"))
         command = site.run()
         assert command.wait() == 0, command.err
-    check_against_truth(results(tmp_path / "run"), shared_data)
+    check_against_truth(results(tmp_path / "run"), shared_data, within=0.06)

@@ -9,7 +9,9 @@ import h5py
 import numpy as np
 from helpers.chain import Site, results, write_poni
 
-from stream.simulate.presets import HUMPS
+from stream.core.revision import read_revision
+from stream.core.rundir import RunDirectory
+from stream.simulate.presets import HUMPS, find_preset
 
 
 def hump(name: str, wavelength: float) -> dict[str, float]:
@@ -21,8 +23,10 @@ def hump(name: str, wavelength: float) -> dict[str, float]:
     return {"position": float(middle), "width": float(high - low)}
 
 
-def scanned(folder: Path, wavelength: float, seed: int, scan: dict[str, Any], **geometry: float) -> dict[str, Any]:
-    """Calibrate, simulate and run in `folder`/run; what the run found and what is true."""
+def scanned(
+    folder: Path, wavelength: float, seed: int, scan: dict[str, Any], preset: str = "ncm622-cycled", **geometry: float
+) -> dict[str, Any]:
+    """Calibrate, simulate and run in `folder`/run; what the run found and told, and what is true."""
     write_poni(folder / "detector.poni", (512, 512), 75e-6, wavelength=wavelength * 1e-10, **geometry)
     site = Site(
         folder,
@@ -31,22 +35,22 @@ def scanned(folder: Path, wavelength: float, seed: int, scan: dict[str, Any], **
             "detector": {"geometry": "detector.poni", "monitor": "i0", "format": "dectris-2"},
             "integration": {"bins": 1200},
             "phases": [
-                {"name": "layered", "cif": "nmc622"},
-                {"name": "spinel", "cif": "lnmo-spinel"},
+                *({"name": name, "cif": kind.structure} for name, kind in find_preset(preset).crystals.items()),
                 *({"name": name, "hump": hump(name, wavelength)} for name in HUMPS),
             ],
         },
     )
-    standard = ("--calibrant", "LaB6", "--image", "lab6.edf")
+    standard = ("--calibrant", "CeO2", "--image", "ceo2.edf")
     for arguments in (
         ("simulate", "--config", site.path, "--seed", str(seed), *standard),
         ("calibrate", site.path, *standard, "--output", "instrument.yaml"),
     ):
         command = site.command(*arguments)
-        assert command.wait() == 0, command.err
+        assert command.wait(300) == 0, command.err
     site.config["instrument"] = "instrument.yaml"
     site.write()
-    beamline = site.command("simulate", "--config", site.path, "--seed", str(seed), "--truth", "truth.h5")
+    sample = ("--preset", preset, "--seed", str(seed), "--truth", "truth.h5")
+    beamline = site.command("simulate", "--config", site.path, *sample)
     run = site.run()
     try:
         assert run.wait(900) == 0, run.err
@@ -56,4 +60,5 @@ def scanned(folder: Path, wavelength: float, seed: int, scan: dict[str, Any], **
         beamline.end()
     with h5py.File(folder / "truth.h5") as file:
         truth = {name: data[()] for name, data in file["maps"].items()}
-    return {"found": results(folder / "run"), "truth": truth}
+    revision = read_revision(RunDirectory(folder / "run").revision)
+    return {"found": results(folder / "run"), "told": revision and revision.metadata, "truth": truth}
