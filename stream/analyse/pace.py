@@ -33,8 +33,8 @@ class Pace:
     shown: int = 0
     """Lines: those that are complete, and as many as were when the latest update began."""
     at: float = 0.0
-    took: float = 0.0
-    """When the latest line was complete, and the seconds from the one before."""
+    took: float = np.inf
+    """When the latest line was complete, and the seconds since the one before."""
 
     @classmethod
     def of(cls, grid: ScanGrid, scan: ScanConfig, every: float) -> Self:

@@ -126,6 +126,19 @@ def test_progressive_from_complete_data_is_reconstruct_bit_for_bit(projector):
     assert np.array_equal(trace, residual)
 
 
+def test_parts_of_a_round_go_through_all_sets_in_turn(projector):
+    rounds = [ProgressiveSirt(projector, 1, sets=3) for _ in range(2)]
+    for live in rounds:
+        live.add_many(*np.indices(DATA.shape).reshape(2, -1), DATA.reshape(-1, 1))
+        assert live.round == 3
+    for steps in (1, 1, 4):
+        rounds[0].iterate(steps)
+    rounds[1].iterate(6)
+    assert np.array_equal(rounds[0].volume, rounds[1].volume, equal_nan=True)
+    plain = reconstruct(projector, DATA[..., None], ALL, 4)[0]  # a round comes as far as three iterations
+    assert error(rounds[0].volume[..., 0]) < error(plain[..., 0])
+
+
 def test_coverage_grows_and_takes_back(projector):
     live = ProgressiveSirt(projector, 2)
     assert np.nanmax(live.coverage()) == 0
