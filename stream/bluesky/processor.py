@@ -53,6 +53,7 @@ class Processor(StandardReadable):
         self._settling = Settling()
         self._looked_at = ["class_index", "coverage", *([f"strain_{phase}", f"strain_error_{phase}"] if phase else [])]
         self._told = False
+        self._final: tuple[dict[str, Any], list[str]] | None = None  # status and names of maps of a run that is over
         self._set = {}
         with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
             for quantity in QUALITY:
@@ -96,12 +97,14 @@ class Processor(StandardReadable):
     @AsyncStatus.wrap
     async def kickoff(self) -> None:
         """Frames may come."""
-        self._told = False
+        self._told, self._final = False, None
 
     @AsyncStatus.wrap
     async def complete(self) -> None:
-        """The final maps are stored."""
+        """The final maps are stored; what is to be told of them is asked for at once, for a page may go then."""
         await self._until(DONE, None)
+        status = await self.page.status()
+        self._final = status, await self.page.maps(str(status["scan"]))
 
     async def quality(self) -> dict[str, float]:
         """QUALITY as it is now, NaN where nothing is known."""
@@ -125,28 +128,28 @@ class Processor(StandardReadable):
         return found
 
     async def describe_collect(self) -> dict[str, DataKey]:
-        """The maps it looks at, as a finished run leaves them in Tiled, each (slice, y, x)."""
-        status = await self.page.status()
-        scan, axes = str(status["scan"]), status["grid"]
-        shape: list[int | None] = [len(axes[axis]) for axis in ("slices", "y", "x")]
+        """The maps it looks at, as a finished run leaves them in Tiled, each (slice, y, x); none before `complete`."""
+        if self._final is None:
+            return {}
+        status, names = self._final
+        shape: list[int | None] = [len(status["grid"][axis]) for axis in ("slices", "y", "x")]
         return {
             f"{self.name}-{name}": DataKey(
-                source=f"braggstream://{scan}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
+                source=f"braggstream://{status['scan']}/maps/{name}", dtype="array", shape=shape, external="STREAM:"
             )
-            for name in await self.page.maps(scan)
+            for name in names
             if name in self._looked_at
         }
 
     async def get_index(self) -> int:
         """One set of maps, once the run is over."""
-        return int((await self.page.status())["status"] in DONE)
+        return int(self._final is not None)
 
     async def collect_asset_docs(self, index: int | None = None) -> AsyncIterator[StreamAsset]:
         """Where the final maps are: one resource an array."""
-        if self._told or not await self.get_index():
+        if self._told or self._final is None:
             return
-        self._told = True
-        status = await self.page.status()
+        self._told, (status, _) = True, self._final
         for key in await self.describe_collect():
             name = key.removeprefix(f"{self.name}-")
             uri = f"{self.page.tiled(status)}/api/v1/array/full/{status['scan']}/maps/{name}"

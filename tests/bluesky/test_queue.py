@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zmq
 from helpers.beamline import KEYS
 from helpers.chain import until
 from helpers.hutch import Hutch
@@ -127,14 +128,16 @@ def permissions(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # contexts that the client leaves open
+@pytest.mark.timeout(900)
 def test_a_real_worker_runs_a_queue_of_plans(manager: str, tmp_path: Path) -> None:
-    from bluesky_queueserver.manager.comms import zmq_single_request
-
     def ask(method: str, **parameters: Any) -> dict[str, Any]:
         time.sleep(0.5)
-        answer, error = zmq_single_request(method, parameters or None, timeout=5000, zmq_server_address=manager)
-        return {"success": False, "msg": error} if answer is None else answer
+        with zmq.Context() as context, context.socket(zmq.REQ) as socket:
+            socket.setsockopt(zmq.LINGER, 0)
+            socket.setsockopt(zmq.RCVTIMEO, 60_000)
+            socket.connect(manager)
+            socket.send_json({"method": method, "params": parameters})
+            return dict(socket.recv_json())  # type: ignore[call-overload]
 
     until(lambda: ask("status").get("manager_state") == "idle", "the manager")
     assert ask("environment_open")["success"]
