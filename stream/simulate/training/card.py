@@ -13,7 +13,7 @@ from stream.analyse.classify.manifest import Entry
 from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 
 KINDS = {
-    "cnn": "Convolutional network, ReLU: 64 units over all of each voxel's pattern, two layers of 3 × 3 neighbours",
+    "cnn": "Convolutional network, ReLU: each voxel's amounts and principal components, two layers of 3 × 3 neighbours",
     "mlp": "Multilayer perceptron, 64 and 32 units, ReLU: all of the voxel's own pattern, no neighbours",
     "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
     "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
