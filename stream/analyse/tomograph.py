@@ -19,8 +19,9 @@ from stream.analyse.store import PatternStore
 from stream.analyse.tomography.additive import Additive, additive_values
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
+from stream.analyse.tomography.progressive import fading
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import fading, reconstruct
+from stream.analyse.tomography.sirt import reconstruct
 from stream.analyse.tomography.spectral import SpectralSlice
 from stream.analyse.tomography.unheld import reconstruct_unheld
 from stream.analyse.turns import Turn

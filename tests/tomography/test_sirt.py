@@ -10,8 +10,9 @@ import pytest
 from helpers import disc_phantom
 from helpers.astra_reference import astra_sirt
 
+from stream.analyse.tomography.progressive import ProgressiveSirt, fading
 from stream.analyse.tomography.projector import Projector
-from stream.analyse.tomography.sirt import ProgressiveSirt, fading, reconstruct
+from stream.analyse.tomography.sirt import reconstruct
 from stream.core.errors import UsageError
 
 REFERENCE = Path(__file__).parents[1] / "data" / "astra_sirt.npz"

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from stream.analyse.tomography.basis import NOISE, Basis
 from stream.analyse.tomography.noise import RayNoise, smooth_gain
+from stream.analyse.tomography.progressive import ProgressiveSirt
 from stream.analyse.tomography.projector import Floats, Projector
-from stream.analyse.tomography.sirt import ProgressiveSirt
 
 Indices = NDArray[np.intp]
 
