@@ -66,13 +66,14 @@ def test_results_come_in_order_and_arguments_are_taken_as_they_are_needed(cluste
 
 
 def final(store: PatternStore, config: dict[str, Any], spread: Spread) -> tuple[npt.NDArray[np.float32], Any]:
-    """Volume, and of each slice trace, mean noise and told variances."""
+    """Volume, and of each slice the trace and what its voxels tell."""
     volume = np.zeros((*store.grid.map_shape, store.axis.bins), np.float32)
     asked = ReconstructionConfig.model_validate({"iterations": 12, "center": 0.0} | config)
     tomograph = Tomograph(store, asked, volume, store.patterns.sum(axis=-1), 1e5)
     tomograph.settle()
     some = np.arange(5)
-    return volume, [(trace, v.noise(), v.variances(some), v.patterns(some)) for v, trace in tomograph.finals(spread)]
+    finals = tomograph.finals(spread)
+    return volume, [(t, v.noise(), v.variances(some), v.patterns(some), v.unheld(some)) for v, t in finals]
 
 
 @pytest.mark.parametrize(
