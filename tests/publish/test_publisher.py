@@ -148,6 +148,9 @@ def test_revisions_grow(run: Run) -> None:
     assert scan.metadata["revision"] == 2
     assert scan["live"].metadata["revision"] == 2
     assert_holds(scan, run, but="maps/")
+    delays = run.publisher._outgoing.delays  # of the second revision: the first came before there was a container
+    assert delays.counts.sum() == 1
+    assert delays.total > 20
 
 
 def test_maps_take_turns_between_the_first_and_the_final_revision(run: Run) -> None:
