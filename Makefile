@@ -53,12 +53,13 @@ $(STAMPS)/venv:
 	@mkdir -p $(STAMPS) && touch $@
 
 $(STAMPS)/run: $(STAMPS)/venv pyproject.toml
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e .
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e .
+	$(BIN)/python -m compileall -q stream # where PYTHONDONTWRITEBYTECODE is set each process would compile it again
 	$(BIN)/python -m stream.service.warm
 	@touch $@
 
 $(STAMPS)/dev: $(STAMPS)/run
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -e ".[dev,train]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -e ".[dev,train]"
 	@touch $@
 
 $(STAMPS)/bench: $(STAMPS)/dev # the peer brings 400 MB of CUDA libraries, so it is no part of the tests

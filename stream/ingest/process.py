@@ -164,9 +164,10 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster:
     cpu = CpuIntegrator.create(geometry, config.integration, mask)
     integrate: Integrator | ClusterIntegrator
     if cluster is None:
-        integrate, together = open_backend(config.integration.backend, cpu), TOGETHER
+        integrate, together, working = open_backend(config.integration.backend, cpu), TOGETHER, WORKED_ON
     else:
         integrate, together = ClusterIntegrator.create(cpu, cluster), FRAMES_A_TASK
+        working = 2 * THREADS * together
     integrate.warm_up()
     warm_up()
     scan, detector = config.scan, config.detector
@@ -194,7 +195,7 @@ def open_ingest(directory: RunDirectory, config: Config, *, live: bool, cluster:
         books=Books(Journal.create(directory.journal, grid.size, integrate.axis.bins), ledger, recorder),
         beside=Beside(join, ledger),
         watch=Watch(detector, live),
-        window=Window(detector.queue_bytes // 2, max(WORKED_ON, 2 * THREADS * together)),
+        window=Window(detector.queue_bytes // 2, working),
         vitals=Vitals(directory.vitals / "ingest.json"),
         first_frame=detector.first_frame,
     )

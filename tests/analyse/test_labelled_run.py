@@ -96,6 +96,10 @@ class Raster:
         assert revision is not None
         return revision
 
+    def has_clusters(self) -> bool:
+        """They come with the revision after the first."""
+        return self.directory.revision.exists() and self.revision.metadata["cluster_partition"] is not None
+
     def name(self) -> list[dict[str, Any]]:
         """Call each cluster what most of its voxels are, as a user does."""
         clusters = of_clusters(self.revision.arrays["maps/cluster_index"][0])
@@ -123,7 +127,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Raster:
     run = Raster(tmp_path_factory.mktemp("labelled"))
     follower = run.follower()
     run.add([n for n in range(N * N) if n % 10])
-    until(follower, lambda: run.directory.revision.exists())
+    until(follower, run.has_clusters)
     first = run.revision
     assert first.metadata["model"]["name"] == "mlp"
     names = run.name()
@@ -173,7 +177,7 @@ def test_labels_survive_a_restart_of_a_finished_run_that_is_computed_again(label
 def test_labels_survive_a_restart_in_the_middle(tmp_path: Path) -> None:
     run = Raster(tmp_path)
     run.add(n for n in range(N * N) if n % 10)
-    until(run.follower(), lambda: run.directory.revision.exists())
+    until(run.follower(), run.has_clusters)
     run.name()
     again = run.follower()
     until(again, lambda: run.revision.metadata["model"].get("labels_state") == "in use")
@@ -192,7 +196,7 @@ def test_learning_holds_no_update_up(tmp_path: Path, monkeypatch: pytest.MonkeyP
     run = Raster(tmp_path)
     run.add(range(N * N))
     follower = run.follower()
-    until(follower, lambda: run.directory.revision.exists())
+    until(follower, run.has_clusters)
     run.name()
     number = run.revision.number
     until(follower, lambda: run.revision.number >= number + 2)
@@ -206,7 +210,7 @@ def test_labels_that_the_final_data_do_not_bear_out_are_told(tmp_path: Path) -> 
     run = Raster(tmp_path)
     run.add(range(N * N))
     follower = run.follower()
-    until(follower, lambda: run.directory.revision.exists())
+    until(follower, run.has_clusters)
     names = run.name()
     few = {"labels": names[:1], "partition": run.revision.metadata["cluster_partition"]}
     post_command(run.directory.commands, "labels", few)

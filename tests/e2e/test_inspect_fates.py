@@ -12,7 +12,7 @@ from helpers.fake_run import FakeRun
 from typer.testing import CliRunner
 
 from stream.cli.app import app
-from stream.core.errors import Reject
+from stream.core.errors import Reject, UnavailableError
 from stream.ingest.ledger import FrameRow, Ledger
 
 SENTENCES = {
@@ -44,8 +44,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRun]:
 
 def said(*arguments: str) -> dict[str, str]:
     """Rows of the table that a command prints, by their name; those of notes by their text."""
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
+    result = CliRunner().invoke(app, arguments)
+    # nobody tends this run: it is not ready
+    assert isinstance(result.exception, UnavailableError if arguments[0] == "status" else type(None))
     rows = [[cell.strip() for cell in line.split("│")[1:3]] for line in result.output.splitlines() if "│" in line]
     return {"note" if re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", name) else name: text for name, text in rows}
 
@@ -57,7 +58,7 @@ def test_counts_gaps_notes_and_warnings(run: FakeRun, command: str) -> None:
     integrated = run.grid.size - 25
     counts = {"expected": run.grid.size, "received": integrated + 5, "integrated": integrated, "duplicate": 1,
               "in_flight": 2, "missing": 25, "rejected size": 1, "dropped superseded": 1}  # fmt: skip
-    assert {name: int(found[name]) for name in counts} == counts
+    assert {name: int(found[name.replace("_", " ")]) for name in counts} == counts
     assert found["missing frames"] == f"12–15, 40, {run.grid.size - 20}–{run.grid.size - 1}"
     assert found["note"] == "series [/] is a stray [bold]one[/bold]"
     warnings = (found["recording suspended"], found["back pressure"], found["stolen"])
