@@ -48,9 +48,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> dict[str, npt.NDArray[Any
     return results(site.folder / "run")
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=() if "stins" in kind else pytest.mark.slow) for kind in KINDS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
 def test_another_kind_of_stream_changes_no_bit(site: Site, plain: dict[str, npt.NDArray[Any]], kind: str) -> None:
     changes = dict(KINDS[kind])
     if "monitors" in changes:

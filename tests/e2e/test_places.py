@@ -35,6 +35,7 @@ def test_a_place_that_is_read_only(site: Site, read_only: Path) -> None:
     refused(site.run(output=str(read_only / "run")), str(read_only / "run"), "ead-only")
 
 
+@pytest.mark.slow
 def test_a_second_run_in_the_same_place_is_refused_and_the_first_goes_on(
     site: Site, stream: Stream, commands: list[Command]
 ) -> None:

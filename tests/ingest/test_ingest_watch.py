@@ -110,12 +110,16 @@ class Endless:
 
     live, exhausted = True, False
 
-    def __init__(self, frames: int, pause: float = 0.0) -> None:
+    def __init__(self, frames: int, pause: float = 0.0, stop: threading.Event | None = None) -> None:
         self.left, self.pause, self.closed = scan_messages(range(frames)), pause, False
+        self._stop, self._empty = stop, 0
 
     def receive(self, timeout: float) -> Received | None:
         if not self.left:
             time.sleep(timeout)
+            self._empty += 1
+            if self._stop is not None and self._empty == 5:
+                self._stop.set()
             return None
         time.sleep(self.pause)
         return Received(0, self.left.pop(0))
@@ -135,8 +139,7 @@ def test_a_sender_that_has_to_wait_is_said_to(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("stream.ingest.integrate.cpu.decompress", slow)
     bench.ingest.clock = time.monotonic
     stop = threading.Event()
-    threading.Timer(2.0, stop.set).start()
-    bench.ingest.run(Endless(40), stop)
+    bench.ingest.run(Endless(40, stop=stop), stop)
     assert any("frames come faster than they are processed: the sender is held back" in text for text in bench.events)
     assert bench.ingest.books.ledger.state()["back_pressure"] is None  # it has caught up
     bench.close()
