@@ -45,6 +45,7 @@ class VirtualDetector(StandardReadable):
         self._numbers = {int(slot): n for n, slot in enumerate(scan.grid.visit)}
         self._sent = self._collected = 0
         self._all_sent = asyncio.Event()
+        self._sending = asyncio.Lock()
         self._due: int | None = None  # the number of frames at which those it was prepared for are there
         self._stream: ComposeStreamResourceBundle | None = None
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -59,14 +60,16 @@ class VirtualDetector(StandardReadable):
     @AsyncStatus.wrap
     async def stage(self) -> None:
         """The series begins."""
-        self._sent = self._collected = 0
-        self._due = self._stream = None
-        await self._send(self._encoder.start())
+        async with self._sending:
+            self._sent = self._collected = 0
+            self._due = self._stream = None
+            await self._send(self._encoder.start())
 
     @AsyncStatus.wrap
     async def unstage(self) -> None:
         """The series is over."""
-        await self._send(self._encoder.end())
+        async with self._sending:
+            await self._send(self._encoder.end())
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
@@ -74,21 +77,29 @@ class VirtualDetector(StandardReadable):
         await self.expose({})
 
     async def expose(self, passed: Mapping[AxisName, float]) -> None:
-        """Send the frame of the nearest grid point; passed is where moving axes are, µm and degrees."""
+        """Send the frame of the nearest grid point; passed is where moving axes are, µm and degrees.
+
+        A plan that pauses gives an exposure up, and may go on before it has ended: it is sent and counted all the same.
+        """
         place = {axis: await motor.user_readback.get_value() for axis, motor in self.motors.items()} | dict(passed)
-        pixels, appendix = self._scan.frame(self._numbers[self._scan.grid.locate(0, place)])
-        await self._send(self._encoder.image(self._sent, pixels, appendix))
-        self._set_frame(self._sent)
-        self._set_i0(float(appendix["i0"]))
-        self._sent += 1
-        if self._sent == self._due:
-            self._all_sent.set()
+        await asyncio.shield(self._expose(place))
+
+    async def _expose(self, place: Mapping[AxisName, float]) -> None:
+        async with self._sending:
+            pixels, appendix = self._scan.frame(self._numbers[self._scan.grid.locate(0, place)])
+            await self._send(self._encoder.image(self._sent, pixels, appendix))
+            self._set_frame(self._sent)
+            self._set_i0(float(appendix["i0"]))
+            self._sent += 1
+            if self._sent == self._due:
+                self._all_sent.set()
 
     @AsyncStatus.wrap
     async def prepare(self, value: TriggerInfo) -> None:
         """A number of triggers will come; what was not collected of an earlier sweep is given up."""
-        self._collected, self._due = self._sent, self._sent + value.number_of_events
-        self._all_sent.clear()
+        async with self._sending:
+            self._collected, self._due = self._sent, self._sent + value.number_of_events
+            self._all_sent.clear()
 
     @AsyncStatus.wrap
     async def kickoff(self) -> None:

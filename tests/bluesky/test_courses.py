@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.beamline import KEYS
 from helpers.hutch import Hutch
+from ophyd_async.core import TriggerInfo
 
 from stream.bluesky.plans import align_axis, calibrate, xrd_raster, xrdct_scan
 from stream.core.documents import KeptDocuments
@@ -61,6 +63,31 @@ def test_a_sweep_that_is_interrupted_is_flown_again(hutch: Hutch) -> None:
 
     made = hutch.measure(plan, section, "position", complete={3, 9}, collect={5})
     assert len(made.seen) > made.grid.size
+
+
+def test_exposures_that_overlap_are_sent_one_after_the_other(hutch: Hutch) -> None:
+    """As when a plan pauses behind a trigger and goes back to it at once, or gives up a sweep amid an exposure."""
+    detector, made = hutch.detector({"angles": ANGLES, "positions": POSITIONS})
+
+    async def overlapping() -> int:
+        await detector.stage()
+        await asyncio.gather(detector.trigger(), detector.trigger())
+        given_up = asyncio.ensure_future(detector.expose({"position": 4.0}))
+        while len(made.seen) < 3:
+            await asyncio.sleep(0)
+        given_up.cancel()  # its frame is on its way
+        await detector.prepare(TriggerInfo(number_of_events=1))
+        await detector.trigger()
+        await asyncio.wait_for(detector.complete(), 5.0)
+        return await detector.get_index()
+
+    try:
+        assert hutch.engine._loop is not None
+        sent = asyncio.run_coroutine_threadsafe(overlapping(), hutch.engine._loop).result(20.0)
+    finally:
+        detector.close()
+    assert sent == len(made.seen) == 4
+    assert [hutch.take().get("image_id") for _ in range(5)] == [None, 0, 1, 2, 3]
 
 
 def test_a_plan_that_is_interrupted_at_a_hundred_points(hutch: Hutch) -> None:

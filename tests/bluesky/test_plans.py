@@ -47,7 +47,7 @@ def expected_patterns(beamline: Beamline, directory: Path) -> npt.NDArray[np.flo
     return found
 
 
-def test_a_plan_that_pauses_and_goes_back(tmp_path: Path, tiled: Server) -> None:
+def test_a_plan_that_pauses_and_goes_back(tmp_path: Path, tiled: Server, request: pytest.FixtureRequest) -> None:
     """Behind a trigger its exposure has no event; behind a save the point is measured again: the last one counts.
 
     Raw run and maps lie side by side in one Tiled, and each is found from the other.
@@ -58,6 +58,7 @@ def test_a_plan_that_pauses_and_goes_back(tmp_path: Path, tiled: Server) -> None
         try:
             tiled.wait()
             root = from_uri(tiled.url, api_key=KEY)
+            request.addfinalizer(root.context.close)
             beamline.engine.subscribe(TiledWriter(root))
             beamline.engine.subscribe(lambda *document: documents.append(document))
             plan = beamline.scan(maps=True)
@@ -77,7 +78,6 @@ def test_a_plan_that_pauses_and_goes_back(tmp_path: Path, tiled: Server) -> None
     for name, document in documents:
         schema_validators[DocumentNames[name]].validate(document)
     check_links(root, documents)
-    root.context.close()
 
 
 def check_links(root: Any, documents: list[tuple[str, dict[str, Any]]]) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bluesky.plan_stubs as bps
+import cbor2
 import numpy as np
 import zmq
 from bluesky import RunEngine
@@ -65,6 +66,12 @@ class Hutch:
     def close(self) -> None:
         self._taker.close(linger=0)
         self._context.term()
+
+    def take(self) -> dict[str, Any]:
+        """The next message of the detector."""
+        assert self._taker.poll(5000), "nothing was sent"
+        told: dict[str, Any] = cbor2.loads(self._taker.recv())
+        return told
 
     def keep(self, name: str, document: dict[str, Any]) -> None:
         schema_validators[DocumentNames[name]].validate(document)
