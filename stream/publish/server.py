@@ -36,7 +36,6 @@ def serve_tiled(directory: RunDirectory, host: str, port: int, key: str) -> None
         when the port is taken.
     """
     listener = listen(host, port)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     app = TiledGate(build(directory, key, anonymous=ip_address(host).is_loopback), key)
     config = uvicorn.Config(
         app, http=Connection, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE
