@@ -80,6 +80,7 @@ class Ingest:
                 self._let_go(source)
             self.turn(exhausted=message is None and source.exhausted)
             self.vitals.beat(self._queue)
+        self.read_documents()
         self.settle(give_up=True)
         self.commit()
 
@@ -274,7 +275,8 @@ class Ingest:
 
     def _progress(self) -> tuple[Any, ...]:
         """What tells two commits apart."""
-        return self.messages, self.books.ledger.accounted, self.acquisition.phase, self.command, self.watch.disconnected
+        counts = self.messages, self.books.ledger.accounted, self.command
+        return *counts, self.acquisition.phase, self.watch.disconnected, self.beside.state()
 
     def _state(self) -> dict[str, Any]:
         now = self.clock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from stream.core.documents import Document, KeptDocuments, decode_document, enco
 from stream.core.errors import ConfigError, MessageError
 from stream.core.scan import ScanGrid
 from stream.ingest.documents import Documents
+from stream.ingest.ledger_reader import LedgerReader
+from stream.ingest.sources import RecordingSource
 
 SCAN = {"name": "x", "angles": {"start": 0.0, "step": 30.0, "count": 3},
         "positions": {"start": -4.0, "step": 2.0, "count": 5}}  # fmt: skip
@@ -180,6 +183,22 @@ def test_a_plan_rests_for_as_long_as_it_likes_and_its_end_is_the_scans(tmp_path:
     assert [bench.turn(0.03), bench.turn(1.0), bench.turn(1.5)] == ["acquiring", "acquiring", "ended"]
     assert bench.counts == {"received": 4, "integrated": 4}
     assert "the Bluesky run ended as 'abort': beam lost" in bench.events
+    bench.close()
+
+
+def test_a_plan_is_known_at_once_and_at_the_end(tmp_path: Path) -> None:
+    """A start document that comes before anything else, and one in the moment in which ingest is told to end."""
+    bench = Bench.open(tmp_path, **PLAN)
+    keep_document(bench.directory.documents, Document(*start()))
+    bench.turn(0.03)
+    reader = LedgerReader(bench.directory.ledger, bench.ingest.reduction.grid)
+    assert reader.snapshot().state["bluesky"]["uid"] == "u"
+    keep_document(bench.directory.documents, Document("start", {"uid": "v"}))
+    over = threading.Event()
+    over.set()
+    bench.ingest.run(RecordingSource(iter(())), over)
+    assert reader.snapshot().state["bluesky"]["uid"] == "v"
+    reader.close()
     bench.close()
 
 
