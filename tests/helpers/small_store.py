@@ -14,13 +14,16 @@ from stream.core.scan import ScanGrid
 from stream.ingest.journal import Journal
 from stream.ingest.ledger import FrameRow
 
-SCAN = {"name": "t", "slices": {"start": 0, "step": 1, "count": 2}, "angles": {"start": 0, "step": 20, "count": 9},
-        "positions": {"start": -5, "step": 1, "count": 11}}  # fmt: skip
 
-
-def small_store(folder: Path, bins: int) -> PatternStore:
-    """Two slices of 9 angles and 11 positions."""
-    axis, grid = RadialAxis("2th_deg", 1.0, 20.0, bins, 0.6738), ScanGrid.from_config(ScanConfig.model_validate(SCAN))
+def small_store(folder: Path, bins: int, slices: int = 2, angles: int = 9, positions: int = 11) -> PatternStore:
+    """Slices over a half turn, nine rays of ten measured."""
+    scan = {
+        "name": "t",
+        "slices": {"start": 0, "step": 1, "count": slices},
+        "angles": {"start": 0, "step": 180 / angles, "count": angles},
+        "positions": {"start": -(positions - 1) / 2, "step": 1, "count": positions},
+    }
+    axis, grid = RadialAxis("2th_deg", 1.0, 20.0, bins, 0.6738), ScanGrid.from_config(ScanConfig.model_validate(scan))
     store = PatternStore.create(folder / "patterns", grid, axis, None, False)
     journal, random = Journal.create(folder / "journal", grid.size, bins), np.random.default_rng(7)
     norms = np.full(bins, 50, np.float32)

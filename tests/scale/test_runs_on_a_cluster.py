@@ -1,12 +1,11 @@
-"""Whole runs with real workers: 12 slices replayed while workers are killed, a live run, the command's own workers."""
+"""Whole runs with real workers: 12 slices replayed and live while workers are killed, the command's own workers."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -29,9 +28,10 @@ def workers() -> Iterator[Client]:
         yield client
 
 
-def recorded(folder: Path, **changes: Any) -> Site:
-    """A run in one process, whose recording and results the others have to match, in `folder`/run."""
-    site = tiny_site(folder, **changes)
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """A run of 12 slices in one process, whose recording and results the others have to match, in its folder/run."""
+    site = tiny_site(tmp_path_factory.mktemp("site"), **SLICES)
     with Sender(site.endpoint) as sender:
         sender.send(simulated(site).whole)
         command = site.run()
@@ -39,23 +39,26 @@ def recorded(folder: Path, **changes: Any) -> Site:
     return site
 
 
-def replayed(site: Site, *options: str) -> Command:
+def replayed(site: Site, output: str, *options: str) -> Command:
     ports = {"BRAGGSTREAM__DASHBOARD__PORT": str(free_port()), "BRAGGSTREAM__PUBLISH__PORT": str(free_port())}
-    return site.command("replay", site.folder / "run", "--output", "replayed", "--once", *options, **ports)
+    return site.command("replay", site.folder / "run", "--output", output, "--once", *options, **ports)
 
 
-def kill_one_at_work(workers: Client, in_status: Callable[[], str], status: str) -> int:
+def kill_one_at_work(workers: Client, state: Path, status: str) -> int:
     """SIGKILL a worker that has a task in hand while the run is in that status; its pid."""
 
+    def in_status() -> bool:
+        return (read_json(state) or {}).get("status") == status
+
     def busy() -> str | None:
-        if in_status() != status:
+        if not in_status():
             return None
         return next((worker for worker, tasks in workers.processing().items() if tasks), None)
 
     worker = until(busy, f"a task while {status}", 300)
     pid = int(workers.run(os.getpid, workers=[worker])[worker])
     os.kill(pid, signal.SIGKILL)
-    assert in_status() == status
+    assert in_status()
     return pid
 
 
@@ -65,30 +68,40 @@ def finished(folder: Path) -> float:
     return float(next(line["seconds"] for line in lines if line["event"] == "analyse.finished"))
 
 
-def test_twelve_slices_while_workers_are_killed(tmp_path: Path, workers: Client) -> None:
-    site = recorded(tmp_path, **SLICES)
-    command = replayed(site, "--cluster", workers.scheduler.address)
-    state, killed = RunDirectory(tmp_path / "replayed").state, set[int]()
+def test_twelve_slices_while_workers_are_killed(site: Site, workers: Client) -> None:
+    command = replayed(site, "replayed", "--cluster", workers.scheduler.address)
+    state, killed = RunDirectory(site.folder / "replayed").state, set[int]()
     try:
         for status in ("acquiring", "finishing"):
-            killed.add(kill_one_at_work(workers, lambda: (read_json(state) or {}).get("status", ""), status))
+            killed.add(kill_one_at_work(workers, state, status))
         assert command.wait(600) == 0, command.err
     finally:
         command.end()
-    print(f"final maps of 12 slices: one process {finished(tmp_path / 'run'):.1f} s, "
-          f"two workers, two kills {finished(tmp_path / 'replayed'):.1f} s")  # fmt: skip
+    print(f"final maps of 12 slices: one process {finished(site.folder / 'run'):.1f} s, "
+          f"two workers, two kills {finished(site.folder / 'replayed'):.1f} s")  # fmt: skip
     assert not killed & set(workers.run(os.getpid).values())
-    assert_identical(results(tmp_path / "run"), results(tmp_path / "replayed"))
+    assert_identical(results(site.folder / "run"), results(site.folder / "replayed"))
 
 
-def test_a_live_run_and_workers_of_its_own(tmp_path: Path, workers: Client) -> None:
-    site = recorded(tmp_path)
+def test_a_live_run_whose_worker_is_killed(site: Site, workers: Client) -> None:
     with Sender(site.endpoint) as sender:
         sender.send(simulated(site).whole)
-        live = site.command("run", site.path, "--output", "live", "--once", "--cluster", workers.scheduler.address)
-        assert live.wait(600) == 0, live.err
-    own = replayed(site, "--local", "2")
-    assert own.wait(600) == 0, own.err
-    for folder in ("live", "replayed"):
-        assert_identical(results(tmp_path / "run"), results(tmp_path / folder))
-        assert "cluster.connected" in (RunDirectory(tmp_path / folder).logs / "analyse.log").read_text()
+        command = site.command("run", site.path, "--output", "live", "--once", "--cluster", workers.scheduler.address)
+        try:
+            killed = kill_one_at_work(workers, RunDirectory(site.folder / "live").state, "finishing")
+            assert command.wait(600) == 0, command.err
+        finally:
+            command.end()
+    assert killed not in workers.run(os.getpid).values()
+    assert "cluster.connected" not in (RunDirectory(site.folder / "live").logs / "ingest.log").read_text()
+    assert_identical(results(site.folder / "run"), results(site.folder / "live"))
+
+
+def test_workers_of_its_own(site: Site) -> None:
+    command = replayed(site, "own", "--local", "2")
+    try:
+        assert command.wait(600) == 0, command.err
+    finally:
+        command.end()
+    assert "cluster.connected" in (RunDirectory(site.folder / "own").logs / "analyse.log").read_text()
+    assert_identical(results(site.folder / "run"), results(site.folder / "own"))
