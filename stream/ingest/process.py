@@ -55,13 +55,23 @@ class Replay:
 
 
 def run_ingest(
-    directory: RunDirectory, stop: threading.Event, replay: Replay | None = None, cluster: str | None = None
+    directory: RunDirectory,
+    stop: threading.Event,
+    replay: Replay | None = None,
+    cluster: str | None = None,
+    gate: str | None = None,
 ) -> None:
-    """Ingest the diffraction stream until `stop` is set; frames are integrated by the cluster, where there is one."""
+    """Ingest the diffraction stream until `stop` is set; frames are integrated by the cluster, where there is one.
+
+    gate: where the detector's messages come from, in the place of its own endpoint.
+    """
     config = directory.read_config()
+    stream: FrameStream = config.detector
+    if gate is not None:
+        stream = stream.model_copy(update={"endpoint": gate, "socket": "pull", "bind": False, "curve": None})
     with nullcontext() if cluster is None else connected(cluster) as workers:
         ingest = open_ingest(directory, config, live=replay is None, cluster=workers)
-        serve(ingest, config.detector, config.monitors, stop, replay)
+        serve(ingest, stream, config.monitors, stop, replay)
 
 
 def run_fluorescence(directory: RunDirectory, stop: threading.Event, replay: Replay | None = None) -> None:

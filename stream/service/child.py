@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NICE = {"ingest": 0, "fluorescence": 0, "analyse": 5, "publish": 3, "tiled": 3}
 LIFELINE = "BRAGGSTREAM_LIFELINE"
 REPLAY = "BRAGGSTREAM_REPLAY"
+GATE = "BRAGGSTREAM_GATE"
 TILED_HOST = "127.0.0.1"
 GRACE = 1.5  # seconds to end in once the supervisor is gone
 PR_SET_PDEATHSIG = 1
@@ -76,7 +77,7 @@ def _ingest(directory: RunDirectory) -> None:
     from stream.ingest.process import run_ingest
 
     replay = _replay()
-    run_ingest(directory, stop_on_sigterm(), replay, os.environ.get(ADDRESS) if replay else None)
+    run_ingest(directory, stop_on_sigterm(), replay, os.environ.get(ADDRESS) if replay else None, os.environ.get(GATE))
 
 
 def _fluorescence(directory: RunDirectory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,6 +81,13 @@ class Receiver:
         """The run is over: documents wait for the next one."""
         with self._lock:
             self._path = None
+
+    def over(self, seconds: float) -> bool:
+        """Whether the plan whose documents the run takes has ended, or does so within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not (ended := self._begun and self._open is None) and time.monotonic() < deadline:
+            time.sleep(POLL / 1000)
+        return ended
 
     def _receive(self) -> None:
         while not self._closing.is_set():

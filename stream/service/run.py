@@ -21,7 +21,7 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, put_at_rest
 from stream.scale.start import Environment
-from stream.service.child import REPLAY, TILED_HOST
+from stream.service.child import GATE, REPLAY, TILED_HOST
 from stream.service.documents import Receiver
 from stream.service.guard import is_published, prepare, read_status
 from stream.service.keys import dashboard_key, store_key
@@ -48,6 +48,7 @@ class Job:
     """What to run; recording takes the place of the socket, speed is its pace (None: as fast as it goes).
 
     workers: environment by which processes find a cluster (`stream.scale.start`), empty where there is none.
+    gate: where ingest gets the detector's messages, None for the detector's own endpoint.
     """
 
     config: Config
@@ -56,6 +57,7 @@ class Job:
     recording: Path | None = None
     speed: float | None = None
     workers: Environment = field(default_factory=dict)
+    gate: str | None = None
 
 
 def run(
@@ -107,7 +109,7 @@ def check_backend(job: Job) -> None:
 def source_of(job: Job) -> dict[str, str]:
     """What tells processes where messages come from, and who helps, as environment: nothing for sockets, and none."""
     if job.recording is None:
-        return job.workers
+        return job.workers | ({} if job.gate is None else {GATE: job.gate})
     return job.workers | {REPLAY: f"{job.recording.resolve()}|{job.speed or 'max'}"}
 
 

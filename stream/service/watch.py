@@ -7,6 +7,8 @@ import re
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,15 @@ from stream.core.errors import ConfigError, ScanIncomplete
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
 from stream.core.scan import AXES
+from stream.ingest.series import Series
 from stream.service.documents import Receiver
+from stream.service.gate import Gate
 from stream.service.guard import first_free, holds_run, read_status
 from stream.service.run import Job, stop_on_signals
 
 STAND_IN: dict[str, Any] = {"angles": {"values": [0.0]}, "positions": {"count": 3}}
 """A grid in the place of one that a plan will tell."""
+LATE = 1.0  # seconds that a plan's stop may come behind the header of the next series
 OPEN = frozenset({Status.WAITING, Status.ACQUIRING, Status.FINISHING})
 
 Perform = Callable[[Job, threading.Event, Receiver | None], None]
@@ -41,17 +46,31 @@ def watch(path: Path, runs: Path, perform: Perform, say: Callable[[str], None]) 
         of a run that cannot go on; one that ends incomplete is said, and the next one awaited.
     """
     stop = stop_on_signals()
-    with receiver_of(path, single=True) as receiver:
+    planned = load_config(path, scan=STAND_IN if awaits_plan(path) else None)
+    with receiver_of(path, single=True) as receiver, Gate(planned.detector) as gate:
         while not stop.is_set():
             job = next_job(path, runs, receiver, stop)
             if job is None:
                 return
+            endpoint = gate.open(job.config, partial(had_its_series, RunDirectory(job.output), receiver))
             try:
-                perform(job, stop, receiver)
+                perform(replace(job, gate=endpoint), stop, receiver)
             except ScanIncomplete as error:
                 say(str(error))
             if receiver is not None:
                 receiver.release()
+
+
+def had_its_series(directory: RunDirectory, receiver: Receiver | None, series: Series) -> bool:
+    """Whether the next series is not this run's: it is over, or its plan is, or, without one, its last series.
+
+    A plan's documents may come a little later than its frames.
+    """
+    if read_status(directory) not in {Status.WAITING, Status.ACQUIRING}:
+        return True
+    if receiver is None:
+        return series.finished
+    return receiver.over(LATE if series.ended else 0.0)
 
 
 def next_job(path: Path, runs: Path, receiver: Receiver | None, stop: threading.Event) -> Job | None:

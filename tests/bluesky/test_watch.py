@@ -20,24 +20,25 @@ from stream.service.guard import read_status
 
 @pytest.mark.slow
 def test_one_run_after_another(tmp_path: Path) -> None:
-    """Two plans and one that is aborted give three runs; each carries its plan's uid."""
+    """Three plans at once give three runs, also where the detector waits for nobody; each carries its plan's uid."""
     with make_beamline(tmp_path) as beamline:
         watch = beamline.site.command("watch", beamline.site.path)
         uids = []
         beamline.engine.subscribe(lambda _, document: uids.append(document["uid"]), "start")
         try:
-            for _ in range(2):
-                drive(beamline.engine, beamline.scan())
-            runs = [RunDirectory(tmp_path / "runs" / f"tiny-{n}") for n in (1, 2)]
+            for waits in ({}, {}, {"processor": None}):
+                drive(beamline.engine, beamline.scan(**waits))
+            runs = [RunDirectory(tmp_path / "runs" / f"tiny-{n}") for n in (1, 2, 3)]
             for run in runs:
                 until(lambda run=run: read_status(run) is Status.COMPLETE, f"the maps of {run.path.name}", 120)
-            until(lambda: (read_json(runs[1].published) or {}).get("final"), "the second in Tiled", 60)
+            until(lambda: (read_json(runs[2].published) or {}).get("final"), "the third in Tiled", 60)
             watch.process.send_signal(signal.SIGINT)
             assert watch.wait(20) == 0, watch.err
         finally:
             watch.end()
         assert [beamline.state(run.path)["bluesky"]["uid"] for run in runs] == uids
-        assert [beamline.counts(run.path)["integrated"] for run in runs] == [48, 48]
+        assert [beamline.counts(run.path)["integrated"] for run in runs] == [48, 48, 48]
+        assert all(not beamline.counts(run.path)["dropped"] for run in runs)
 
 
 @pytest.mark.slow
