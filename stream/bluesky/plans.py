@@ -3,15 +3,14 @@
 Annotations are evaluated here and not put off: the queue server reads from them which arguments are devices.
 """
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-import bluesky.plan_stubs as bps
 from bluesky.protocols import Flyable, NamedMovable, Readable
 from bluesky.utils import MsgGenerator
 
 from stream.bluesky.course import Scan, flown, stepped
+from stream.bluesky.enough import Criterion, GoodEnough
 from stream.core.config.scan import AxisName
 from stream.core.scan import AXES
 
@@ -97,7 +96,7 @@ def xrdct_until(
     position: NamedMovable[Any],
     angles: Mapping[str, Any],
     positions: Mapping[str, float],
-    criterion: Literal["classes", "strain", "time"] = "classes",
+    criterion: Criterion = "classes",
     agreement: float = 0.95,
     strain_error: float = 1e-4,
     times: int = 3,
@@ -134,21 +133,7 @@ def xrdct_until(
         detectors=detectors, motors=motors_of(angle, position, None), section=section, processor=device, maps=maps,
         told={"frame": frame, "monitor": monitor}, md=md,
     )  # fmt: skip
-    begun, in_a_row, before = time.monotonic(), 0, (0.0, 0.0)
-
-    def enough(done: int) -> MsgGenerator[bool]:
-        nonlocal in_a_row, before
-        if done % len(scan.grid.positions):
-            return False
-        yield from bps.trigger(device, wait=True)
-        reading = yield from bps.read(device)
-        now = tuple(reading[f"{device.name}-{key}"]["value"] for key in ("settled", "strain_error"))
-        holds = {"classes": now[0] >= agreement, "strain": now[1] <= strain_error, "time": False}[criterion]
-        in_a_row = in_a_row + (now != before) if holds else 0  # the same reading again is the same map
-        before = now
-        late = seconds is not None and time.monotonic() - begun > seconds
-        return late or (in_a_row >= times and done >= least * scan.grid.size)
-
+    enough = GoodEnough(scan, criterion, agreement if criterion == "classes" else strain_error, times, least, seconds)
     return (yield from scan.run(stepped(scan, enough)))
 
 

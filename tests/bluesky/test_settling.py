@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stream.bluesky.settling import Settling
+from stream.bluesky.settling import Settling, kept_by_all
 
 TOTAL = 100
 
@@ -34,8 +34,15 @@ def test_what_is_expected_is_what_comes(seed: int, noise: float, jitter: float) 
             kept, size = min(
                 (float((whole[n][whole[TOTAL] == c] == c).mean()), int((whole[n] == c).sum())) for c in range(3)
             )
-            told = kept - np.sqrt(kept * (1 - kept) / size)
+            told = kept - 1.645 * np.sqrt(kept * (1 - kept) / size)  # one-sided, 95 %
             assert settling.settled(TOTAL) == pytest.approx(told, abs=0.02 + 0.1 * (1 - kept)), n
+
+
+def test_all_classes_reach_it_together() -> None:
+    """Drawn: of each class the voxels that keep it, by their number and probability."""
+    rng, kept, sizes = np.random.default_rng(4), np.array([0.96, 0.97, 0.99, 1.0]), np.array([300, 400, 800, 5])
+    drawn = (rng.binomial(sizes, kept, (20_000, 4)) / sizes).min(axis=1)
+    assert (drawn >= kept_by_all(kept, sizes)).mean() == pytest.approx(0.95, abs=0.02)
 
 
 def test_nothing_is_expected_of_too_little_and_of_another_run() -> None:
