@@ -36,10 +36,11 @@ def build_fit(config: Config, axis: RadialAxis, phases: list[Crystal | Hump]) ->
     instrument = load_instrument(config.instrument) if config.instrument is not None else None
     strain = config.strain
     response = None
-    if instrument is not None:
-        geometry = load_geometry(config.detector.geometry)
-        response = Response.of(geometry, config.integration, load_mask(config.detector.mask, geometry))
     try:
+        if instrument is not None:
+            geometry = load_geometry(config.detector.geometry)
+            mask, unseen = load_mask(config.detector.mask, geometry), instrument.unseen_pixels(geometry.shape)
+            response = Response.of(geometry, config.integration, mask, unseen)
         return PatternFit(axis, phases, instrument, strain.profile, strain.shape_factor, strain.phase, response)
     except FitError as error:
         raise ConfigError(str(error)) from None

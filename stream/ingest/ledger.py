@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from stream.core.bits import pack_mask, unpack_mask
 from stream.core.errors import Reject, StoreError
 from stream.ingest.ledger_schema import create_tables, tells_transmission
 
@@ -101,8 +101,7 @@ class Ledger:
 
     def header(self, series: str, saturation: int | None, mask: Mask | None) -> None:
         """Keep what the header of a series tells of the pixels."""
-        packed = None if mask is None else zlib.compress(np.packbits(mask).tobytes(), 1)
-        self._headers.append((series, saturation, packed))
+        self._headers.append((series, saturation, None if mask is None else pack_mask(mask)))
 
     def read_header(self, series: str, shape: tuple[int, int]) -> tuple[int | None, Mask | None]:
         """Saturation and mask (rows, columns) of a series, None where its header told none or never came."""
@@ -110,10 +109,9 @@ class Ledger:
         if row is None or row[1] is None:
             return row[0] if row else None, None
         try:
-            bits = np.unpackbits(np.frombuffer(zlib.decompress(row[1]), np.uint8), count=shape[0] * shape[1])
-        except (zlib.error, ValueError) as error:
+            return row[0], unpack_mask(row[1], shape)
+        except ValueError as error:
             raise StoreError(f"the ledger's mask of series {series} cannot be read: {error}") from error
-        return row[0], bits.reshape(shape).astype(bool)
 
     @property
     def accounted(self) -> int:

@@ -45,7 +45,7 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     response = Response.of(geometry, config.integration, mask, dead)
     found = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
     instrument, drawing = found.instrument, output.with_suffix(".svg")
-    save_instrument(instrument, output)
+    save_instrument(instrument.without(dead), output)
     drawing.write_text(draw(integrate.axis, intensity, variance, found), encoding="utf-8")
     sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
     low, high = instrument.valid

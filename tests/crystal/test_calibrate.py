@@ -6,15 +6,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from helpers.chain import write_poni
 from scipy.special import voigt_profile
 
 from stream.analyse.crystal.calibrate import calibrate
 from stream.analyse.crystal.instrument import Instrument, load_instrument, save_instrument
 from stream.analyse.crystal.response import Response
 from stream.analyse.crystal.structure import load_structure
+from stream.analyse.phases import as_phase, build_fit
 from stream.core.axis import RadialAxis
-from stream.core.config import load_config
+from stream.core.config import IntegrationConfig, load_config
 from stream.core.errors import ConfigError, FitError
+from stream.ingest.integrate import CpuIntegrator, load_geometry
 from stream.service.calibration import write_instrument
 
 AXIS = RadialAxis("2th_deg", 2.0, 32.0, 1500, 0.5)
@@ -104,6 +107,36 @@ def test_instrument_survives_its_file(tmp_path: Path) -> None:
     save_instrument(instrument, tmp_path / "i.yaml")
     assert load_instrument(tmp_path / "i.yaml") == instrument
     assert len(instrument.variations()) == 4
+
+
+def test_pixels_that_the_standard_did_not_reach_are_none_of_the_fits(tmp_path: Path) -> None:
+    """A gap that only the frames tell: what bins see of 2θ is that of the other pixels, and the axis stays."""
+    shape, seen, line = (128, 128), {}, {"start": 0.0, "step": 1.0, "count": 4}
+    write_poni(tmp_path / "d.poni", shape, 300e-6)
+    geometry, none = load_geometry(tmp_path / "d.poni"), np.zeros(shape, dtype=bool)
+    plain = IntegrationConfig(bins=200)
+    gap = none.copy()
+    gap[40:90, 20:100] = True
+    for name, mask in (("all", none), ("some", gap)):
+        config = {
+            "scan": {"name": "x", "angles": {"values": [0.0, 90.0]}, "positions": line},
+            "detector": {"endpoint": "tcp://127.0.0.1:1", "geometry": "d.poni"},
+            "integration": {"bins": 200},
+            "phases": [{"name": "layered", "cif": "nmc622"}],
+            "instrument": f"{name}.yaml",
+        }
+        (tmp_path / "c.yaml").write_text(yaml.safe_dump(config))
+        seen[name] = Response.of(geometry, plain, none, mask)
+        known = {**good(), "wavelength": geometry.wavelength, "pixel": seen[name].pixel}
+        save_instrument(Instrument.model_validate(known).without(mask), tmp_path / f"{name}.yaml")
+        loaded = load_config(tmp_path / "c.yaml")
+        axis = CpuIntegrator.create(geometry, plain, none).axis
+        fit = build_fit(loaded, axis, [as_phase(phase) for phase in loaded.phases])
+        np.testing.assert_array_equal(fit.response.shift, seen[name].shift)
+        np.testing.assert_array_equal(fit.response.excess, seen[name].excess)
+    assert not np.array_equal(seen["all"].shift, seen["some"].shift)
+    with pytest.raises(FitError, match="`unseen` cannot be used: it is not a mask of 64 × 64 pixels"):
+        load_instrument(tmp_path / "some.yaml").unseen_pixels((64, 64))
 
 
 @pytest.mark.parametrize(

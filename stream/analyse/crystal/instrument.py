@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stream.core.axis import Unit
+from stream.core.bits import Mask, pack_mask, unpack_mask
 from stream.core.config.load import LARGEST, plain_yaml
-from stream.core.errors import ConfigError
+from stream.core.errors import ConfigError, FitError
 from stream.core.files import read_text
 
 Floats = npt.NDArray[np.float64]
@@ -50,6 +52,7 @@ class Instrument(BaseModel):
     covariance: list[list[float]] = Field(description="of w, u, y, x")
     valid: tuple[float, float] = Field(description="2θ of the first and the last line measured, degrees")
     axis: AxisOfRecord
+    unseen: str | None = Field(None, description="pixels without a count, as `pack_mask` has them, base64")
 
     @model_validator(mode="after")
     def _check(self) -> Instrument:
@@ -75,6 +78,25 @@ class Instrument(BaseModel):
         """Whether each 2θ (radians) lies outside the lines measured; the caller warns."""
         degrees = np.rad2deg(np.asarray(two_theta, dtype=np.float64))
         return np.asarray((degrees < self.valid[0]) | (degrees > self.valid[1]))
+
+    def without(self, pixels: Mask) -> Instrument:
+        """The same, knowing the pixels (rows, columns) of the detector that gave no count to the line standard."""
+        return self.model_copy(update={"unseen": base64.b64encode(pack_mask(pixels)).decode()})
+
+    def unseen_pixels(self, shape: tuple[int, int]) -> Mask | None:
+        """Pixels that gave no count to the line standard, None where nothing is known of them.
+
+        Raises
+        ------
+        FitError
+            where they are those of a detector of another shape (rows, columns).
+        """
+        if self.unseen is None:
+            return None
+        try:
+            return unpack_mask(base64.b64decode(self.unseen, validate=True), shape)
+        except ValueError as error:
+            raise FitError(f"the instrument's `unseen` cannot be used: {error}") from error
 
     def variations(self) -> list[Instrument]:
         """The instrument moved by 1σ along each principal axis of its covariance (those that move it)."""
