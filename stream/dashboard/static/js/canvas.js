@@ -2,12 +2,17 @@
 
 const probe = document.createElement("span");
 probe.hidden = true;
+const inks = new Map(); // of both themes: to ask the page takes as long as to draw a map
 
 // A custom property as a colour that a canvas understands.
 export function ink(name) {
-  if (!probe.isConnected) document.body.append(probe);
-  probe.style.color = `var(--${name})`;
-  return getComputedStyle(probe).color;
+  const key = `${document.documentElement.dataset.theme} ${name}`;
+  if (!inks.has(key)) {
+    if (!probe.isConnected) document.body.append(probe);
+    probe.style.color = `var(--${name})`;
+    inks.set(key, getComputedStyle(probe).color);
+  }
+  return inks.get(key);
 }
 
 // Draw in the next frame of the screen, once however often it is asked for, and whenever the size changes;
