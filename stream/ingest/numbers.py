@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-
-import numpy as np
+from itertools import pairwise
 
 LOOK_AT = 32  # of the newest frame numbers
 REGULAR = 0.8  # of the steps between them are equal where a share of the frames goes elsewhere
@@ -37,11 +36,12 @@ class Numbers:
         """The step of the frame numbers, where it is regular and more than one."""
         if len(self._newest) < LOOK_AT:
             return None
-        steps = np.diff(np.unique(self._newest))
-        if steps.size < LOOK_AT // 2:
+        newest = sorted(set(self._newest))
+        steps = sorted(b - a for a, b in pairwise(newest))
+        if len(steps) < LOOK_AT // 2:
             return None
-        usual = int(np.median(steps))
-        return usual if usual > 1 and np.mean(steps == usual) >= REGULAR else None
+        usual = steps[len(steps) // 2]
+        return usual if usual > 1 and steps.count(usual) >= REGULAR * len(steps) else None
 
     def tell_gaps(self) -> str | None:
         """A sentence with the gaps since the last one."""

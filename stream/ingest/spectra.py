@@ -7,8 +7,8 @@ A spectrum travels and is kept as a `Pattern`: sums are Σ factor · counts over
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from stream.ingest.reduction import Frame, rejected
 
 CHANNELS = 4096  # of an Xspress3
 ELEMENTS = 16  # more than detectors have
-THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,6 @@ class SpectraReduction:
     expected: SpectraExpected = SpectraExpected()
     transmission: str | None = None
     _told: bool = False
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(THREADS, "spectra"))
 
     @property
     def monitor(self) -> str | None:
@@ -76,12 +74,13 @@ class SpectraReduction:
         """What another header tells changes nothing."""
 
     def submit(self, event: Image, number: int, received: float) -> Future[Frame]:
-        """Row and spectrum of a message, once a thread has made them; a MessageError where it cannot be used."""
+        """Row and spectrum of a message, made at once: to hand it to a thread costs more; a MessageError otherwise."""
         try:
             slot = self.slot(event, number)
             array = next(iter(event.channels.values()))
             self.expected.check(array)
             factors = dead_time_factors(event.appendix, array.shape[0])
+            spectrum = summed(array, np.ones(array.shape[0]) if factors is None else factors)
         except MessageError as error:
             return rejected(error)
         if factors is None and not self._told:
@@ -91,8 +90,9 @@ class SpectraReduction:
             slot=slot, number=number, series=event.series, frame=event.frame, received=received,
             monitor=read_monitor(event, self.monitor),
         )  # fmt: skip
-        weights = np.ones(array.shape[0]) if factors is None else factors
-        return self._pool.submit(lambda: (row, summed(array, weights)))
+        done: Future[Frame] = Future()
+        done.set_result((row, spectrum))
+        return done
 
     def slot(self, event: Image, number: int) -> int:
         """Grid point of a frame; ``beyond-grid`` where there is none."""
@@ -102,8 +102,7 @@ class SpectraReduction:
         return slot
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """Nothing to let go of."""
 
 
 def summed(array: EncodedArray, factors: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Pattern:
