@@ -17,7 +17,7 @@ from stream.analyse.element_look import Spectra, channels_of, imaged, measure
 from stream.analyse.fluorescence.absorption import arriving, line_attenuation
 from stream.analyse.fluorescence.lines import element_lines
 from stream.analyse.fluorescence.response import Response
-from stream.analyse.self_absorption import SelfAbsorption, read_formula
+from stream.analyse.self_absorption import Depths, SelfAbsorption, read_formula
 from stream.analyse.store import PatternStore
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.tomography.additive import Additive, Adds
@@ -66,6 +66,36 @@ def test_a_block_absorbs_as_its_integral(side: int) -> None:
     positions = np.arange(count) - (count - 1) / 2
     path = emitted_lengths(fine, 0.25, 90.0, positions, 1.0, np.array([0, incoming]), np.array([[0, outgoing]]), side)
     np.testing.assert_allclose(path[:, 0, 1], count * expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("side", ["positive", "negative"])
+@pytest.mark.parametrize("turn", [1, -1])
+def test_side_and_sense_of_rotation_are_those_of_the_config(tmp_path: Path, side: str, turn: int) -> None:
+    """A lopsided sample at angles of either sense: shares as those of the phantom's points, on this side alone."""
+    count, incoming, outgoing = 30, 0.01, 0.06
+    angles = {"start": 20.0 * turn, "step": 50.0 * turn, "count": 3}
+    section = {"endpoint": "tcp://127.0.0.1:5", "elements": ["Ni"], "side": side}
+    scan = {"angles": angles, "positions": {"start": -(count - 1) / 2, "step": 1.0, "count": count}}
+    site = tiny_site(tmp_path, scan=scan, fluorescence=section, phases=PHASES)
+    config = load_config(site.path)
+    grid = ScanGrid.from_config(config.scan)
+    absorption = SelfAbsorption.of(config, grid, [element_lines("Ni", BEAM)], BEAM)
+    assert absorption is not None
+    block = np.zeros((count, count))
+    block[5:13, 8:24] = block[13:24, 8:12] = 1
+    depths = Depths(incoming * block[None], outgoing * block[None, None])
+    found = absorption.arriving(depths, block[None, ..., None], 0.0)[0, ..., 0]
+    fine = np.kron(block, np.ones((4, 4))).astype(np.uint8)
+    for toward in (1, -1):
+        told = [
+            emitted_lengths(fine, 0.25, angle, grid.positions, 1.0, np.array([0, mu]), np.array([[0, out]]), toward)
+            for mu, out in ((incoming, outgoing), (0.0, 0.0))
+            for angle in grid.angles
+        ]
+        lost, whole = np.array(told)[..., 0, 1].reshape(2, *found.shape)
+        thick = whole > 2
+        error = np.abs(lost[thick] / whole[thick] - found[thick]).max()
+        assert (error < 0.03) == (toward == absorption.side)
 
 
 def test_attenuation_is_that_of_the_tables() -> None:
