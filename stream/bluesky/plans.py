@@ -117,7 +117,7 @@ def xrdct_until(
     processor
         A `Processor`, waited for before the first frame and asked after each projection.
     criterion
-        ``classes``: of each class, at least the share `agreement` of the voxels is expected to keep it until all
+        ``classes``: of each class, at least the share `agreement` of the voxels is sure to keep it until all
         projections are there (`Processor`'s ``settled``). ``strain``: the median error of the strain is at most
         `strain_error`. ``time``: only `seconds` counts.
     times

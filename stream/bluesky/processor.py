@@ -33,7 +33,7 @@ QUALITY: dict[str, str] = {
     "missing": "frames missing",
     "residual": "relative residual of the reconstruction",
     "class_change": "share of voxels whose class changed since the last reading",
-    "settled": "of the class that changes most, share of voxels expected to keep it until all frames are there",
+    "settled": "share of its voxels that every class is sure to keep until all frames are there",
     "strain": "median strain",
     "strain_error": "median of its standard errors",
     "coverage": "mean share of the rays through a voxel that were measured",

@@ -62,15 +62,16 @@ def watch(path: Path, runs: Path, perform: Perform, say: Callable[[str], None]) 
 
 
 def had_its_series(directory: RunDirectory, receiver: Receiver | None, series: Series) -> bool:
-    """Whether the next series is not this run's: it is over, or its plan is, or, without one, its last series.
+    """Whether the next series is not this run's: the run is over, or its last series is.
 
-    A plan's documents may come a little later than its frames.
+    Of a plan a series must have ended, and then the plan: its documents may come a little later than its frames, or
+    long before them.
     """
     if read_status(directory) not in {Status.WAITING, Status.ACQUIRING}:
         return True
     if receiver is None:
         return series.finished
-    return receiver.over(LATE if series.ended else 0.0)
+    return series.ended and receiver.over(LATE)
 
 
 def next_job(path: Path, runs: Path, receiver: Receiver | None, stop: threading.Event) -> Job | None:

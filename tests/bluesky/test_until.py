@@ -35,6 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2400)]
 WAVELENGTH = 0.6738
 POSITIONS = {"start": -24.0, "step": 1.0, "count": 49}
 FINE = {"start": -24.0, "step": 0.8, "count": 61}
+COUNT = 240
 ENOUGH = 0.95
 PIXELS, WIDTH = 128, 300e-6
 
@@ -118,13 +119,13 @@ class Measured:
 
 @pytest.mark.parametrize(("preset", "seed"), [("llnmo-cycled", 23)])
 def test_it_ends_with_the_classes_of_all_of_it(tmp_path: Path, preset: str, seed: int) -> None:
-    scan = Measured(tmp_path, preset, seed, 180)
+    scan = Measured(tmp_path, preset, seed, COUNT)
     stop = scan.settles()
-    found = agreement(scan.final(stop), scan.final(180))
+    found = agreement(scan.final(stop), scan.final(COUNT))
     print(preset, seed, stop, found)
-    assert stop < 0.6 * 180
+    assert stop < 0.6 * COUNT
     assert len(found) == 5
-    assert min(found.values()) >= ENOUGH - 0.02  # what is expected, less two standard errors of 350 voxels
+    assert min(found.values()) >= ENOUGH
 
 
 def test_a_plan_ends_by_itself(tmp_path: Path) -> None:
@@ -155,4 +156,4 @@ def test_a_plan_ends_by_itself(tmp_path: Path) -> None:
     all_of_it, early = classes
     print(counts, agreement(early, all_of_it))
     assert counts[1] < counts[0]
-    assert min(agreement(early, all_of_it).values()) >= 0.85
+    assert min(agreement(early, all_of_it).values()) >= 0.9

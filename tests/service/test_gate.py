@@ -95,5 +95,6 @@ def test_whose_a_series_is(tmp_path: Path) -> None:
         late = threading.Timer(0.2, plan._take, [Document("stop", {"run_start": "a"})])
         late.start()
         assert had_its_series(directory, plan, ended), "its stop comes behind the next header"
+        assert not had_its_series(directory, plan, seen), "its frames come behind its documents"
     write_json(directory.state, {"status": Status.FINISHING})
     until(lambda: had_its_series(directory, None, seen), "the end of a run whose series never ended")
