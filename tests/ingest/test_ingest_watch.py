@@ -139,7 +139,7 @@ def test_a_sender_that_has_to_wait_is_said_to(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("stream.ingest.integrate.cpu.decompress", slow)
     bench.ingest.clock = time.monotonic
     stop = threading.Event()
-    bench.ingest.run(Endless(40, stop=stop), stop)
+    bench.ingest.run(Endless(160, stop=stop), stop)
     assert any("frames come faster than they are processed: the sender is held back" in text for text in bench.events)
     assert bench.ingest.books.ledger.state()["back_pressure"] is None  # it has caught up
     bench.close()
