@@ -47,6 +47,7 @@ def config_of(folder: Path, frames: int, readings: int, section: dict[str, str] 
 
 def test_the_virtual_beamline_and_ingest_know_each_other(keys: Path) -> None:
     ports = free_port(), free_port()
+    strangers = [config_of(keys, *ports, section) for section in (None, curve(server="stranger"))]
     config = config_of(keys, *ports, curve())
     write_resolved(config, keys / "config.yaml")
     assert load_config(keys / "config.yaml", {}) == config
@@ -56,7 +57,7 @@ def test_the_virtual_beamline_and_ingest_know_each_other(keys: Path) -> None:
     sender = threading.Thread(target=simulate, kwargs=arguments, daemon=True)
     sender.start()
     # in the open, and to somebody else: PUSH would deal them their share of the frames
-    wrong = [opened(config_of(keys, *ports, section)) for section in (None, curve(server="stranger"))]
+    wrong = [opened(each) for each in strangers]
     source, streams = opened(config), Counter[int]()
 
     def came() -> bool:
