@@ -18,9 +18,9 @@ from stream.cli.run import RUNS, Once
 from stream.core.config import load_config
 from stream.core.rundir import RunDirectory
 from stream.service import run as service
+from stream.service.addresses import Addresses, is_free
 from stream.service.guard import first_free
 from stream.service.keys import write_opener
-from stream.service.run import Addresses, is_free
 
 PORT = 8080
 RATE = 40.0  # frames a second: the maps grow while one looks

@@ -15,8 +15,8 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
 from stream.publish.metadata import run_status
+from stream.service.addresses import Addresses
 from stream.service.guard import read_status
-from stream.service.run import Addresses
 
 EVERY = 0.5  # seconds between two looks
 EVERY_PLAIN = 10.0  # between two lines that say the same, where there is no terminal

@@ -106,7 +106,7 @@ def _disk(place: Path) -> Finding:
 
 
 def _ports() -> Iterator[Finding]:
-    from stream.service.run import is_free
+    from stream.service.addresses import is_free
 
     page = DashboardConfig()
     for port, name in ((page.port, "dashboard"), (page.port + 1, "tiled")):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -14,33 +13,25 @@ from pathlib import Path
 
 from stream.core.commands import read_commands
 from stream.core.config import Config
-from stream.core.errors import BraggstreamError, ConfigError, ScanIncomplete, UnavailableError
-from stream.core.files import read_json, write_json
-from stream.core.lifecycle import CLOSED, Happening, Status, advance
+from stream.core.errors import BraggstreamError, ConfigError, ScanIncomplete
+from stream.core.lifecycle import CLOSED, Status
 from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, put_at_rest
 from stream.scale.start import Environment
-from stream.service.child import GATE, REPLAY, TILED_HOST
+from stream.service.addresses import Addresses, addresses, wait_for_ports
+from stream.service.child import GATE, REPLAY
 from stream.service.documents import Receiver
 from stream.service.guard import is_published, prepare, read_status
 from stream.service.keys import dashboard_key, store_key
+from stream.service.marks import fail, last_revision, revive, sweep
 from stream.service.supervisor import Supervisor
 
-PORT_WAIT = 5.0
 PUBLISH_WAIT = 60.0  # how long --once waits for a Tiled that is away
 TICK = 0.1
 NOTHING = {REPLAY: "|max"}
 """The source of a run that gets no more messages."""
 FAREWELL = 3.0  # seconds in which page and Tiled still tell that the run failed, and why
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where a person finds the run."""
-
-    dashboard: str
-    tiled: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,87 +167,12 @@ def say_farewell(supervisor: Supervisor, failure: str, stop: threading.Event) ->
         stop.wait(FAREWELL)
 
 
-def fail(directory: RunDirectory, failure: str) -> None:
-    """Mark a run whose processes cannot go on, and why; its writer is gone."""
-    state = read_json(directory.state) or {
-        "status": Status.WAITING,
-        "revision": 0,
-        "frames_used": 0,
-        "started": time.time(),
-    }
-    if Status(state["status"]) not in CLOSED:
-        status = advance(Status(state["status"]), Happening.FAILURE)
-        write_json(directory.state, {**state, "status": status, "failure": failure})
-
-
-def revive(directory: RunDirectory) -> None:
-    """A failed run goes on: until analyse is there it waits."""
-    state = read_json(directory.state)
-    if state and state.pop("failure", None):
-        write_json(directory.state, {**state, "status": Status.WAITING})
-
-
-def sweep(directory: RunDirectory) -> None:
-    """Remove what a killed process had not moved into place, and what it told of itself; nobody else writes now."""
-    for path in (
-        *directory.path.glob("*.partial"),
-        *directory.vitals.glob("*"),
-        *directory.recording.glob("*.partial"),
-        *directory.fluorescence.recording.glob("*.partial"),
-    ):
-        path.unlink()
-
-
-def last_revision(directory: RunDirectory) -> int:
-    """Number of the newest revision, 0 before the first."""
-    return int((read_json(directory.state) or {"revision": 0})["revision"])
-
-
 def stop_on_signals() -> threading.Event:
     """An event that SIGTERM and Ctrl-C set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
-
-
-def wait_for_ports(config: Config) -> None:
-    """Wait until the ports of the page and of the embedded Tiled are free.
-
-    Raises
-    ------
-    UnavailableError
-        naming the port that is not.
-    """
-    ports = {"dashboard.port": (config.dashboard.host, config.dashboard.port)}
-    if config.publish.tiled == "embedded":
-        ports["publish.port"] = (TILED_HOST, config.tiled_port)
-    deadline = time.monotonic() + PORT_WAIT
-    for key, (host, port) in ports.items():
-        while not is_free(host, port):
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"{key} {port} on {host} is taken by another program")
-            time.sleep(0.1)
-
-
-def is_free(host: str, port: int) -> bool:
-    """True when a server could listen there."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-        return True
-
-
-def addresses(config: Config, key: str) -> Addresses:
-    """Links for a person; the key travels behind the #, which browsers do not send."""
-    host = f"[{config.dashboard.host}]" if ":" in config.dashboard.host else config.dashboard.host
-    tiled = config.publish.tiled
-    if tiled == "embedded":
-        tiled = f"http://{TILED_HOST}:{config.tiled_port}"
-    return Addresses(dashboard=f"http://{host}:{config.dashboard.port}/#key={key}", tiled=tiled)
 
 
 def copy_commands(recording: Path, directory: RunDirectory) -> None:

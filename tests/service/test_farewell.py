@@ -19,6 +19,7 @@ from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
 from stream.service import run as service
 from stream.service.keys import store_key
+from stream.service.marks import fail, revive
 
 SENTENCE = "the disk of the run is gone"
 
@@ -75,9 +76,9 @@ def test_page_and_tiled_learn_that_a_run_failed(tmp_path: Path) -> None:
 def test_a_failed_run_that_goes_on_is_not_failed_any_more(tmp_path: Path, status: Status) -> None:
     directory = RunDirectory(tmp_path)
     write_json(directory.state, {"status": status, "revision": 3, "frames_used": 20, "started": 1.0})
-    service.fail(directory, SENTENCE)
+    fail(directory, SENTENCE)
     assert read_json(directory.state)["failure"] == SENTENCE
-    service.revive(directory)
+    revive(directory)
     expected = {"status": "waiting", "revision": 3, "frames_used": 20, "started": 1.0}
     assert read_json(directory.state) == expected
 
@@ -87,6 +88,6 @@ def test_a_run_that_is_over_cannot_fail(tmp_path: Path, status: Status) -> None:
     directory = RunDirectory(tmp_path)
     before = {"status": status, "revision": 3, "frames_used": 20, "started": 1.0}
     write_json(directory.state, before)
-    service.fail(directory, SENTENCE)
-    service.revive(directory)
+    fail(directory, SENTENCE)
+    revive(directory)
     assert read_json(directory.state) == before
