@@ -91,7 +91,7 @@ class Follower:
             return
         if phase == "ended" and not arriving and not grown:
             self._finish()
-        elif self.pace.due() and self.pipeline.frames and self._idle <= RESTING:
+        elif self.pace.due() and (self.pipeline.frames or self.pipeline.spectra) and self._idle <= RESTING:
             self._update()
 
     def _take(self) -> bool:

@@ -119,8 +119,9 @@ def _kind(name: str, known: dict[str, Kind], revision: Revision) -> Kind:
     if name == "xrf_coverage":
         return Kind("Quality", "Coverage by the fluorescence stream", "XRF coverage", "cividis", UNITY)
     if name.startswith("xrf_"):
-        element = name.removeprefix("xrf_")
-        return Kind("Elements", f"Fluorescence of {element}", element, "plasma")
+        element, told = name.removeprefix("xrf_"), revision.metadata.get("fluorescence") or {}
+        marked = ", biased by self-absorption" if name in (told.get("biased") or []) else ""
+        return Kind("Elements", f"Fluorescence of {element}{marked}", element, "plasma")
     if f"sinograms/{name}" in revision.arrays:  # a region added while the scan runs
         return _region(name)
     return Kind("Other", name, name)

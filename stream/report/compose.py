@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stream import __version__
 from stream.report.document import Document, Part, Section
+from stream.report.elements import elements_figure
 from stream.report.maps import map_figures
 from stream.report.origin import alarms, ledger_table, listings, moment, origin_table, scan_table
 from stream.report.patterns import pattern_figures
@@ -36,6 +37,7 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         _section("Scans", *alarms(runs), scan_table(runs)),
         _section("Maps", *map_figures(runs)),
         _section("Microstrain", strain_figure(runs), strain_table(runs)),
+        _section("Elements", elements_figure(runs)),
         _section("Patterns", *pattern_figures(runs)),
         _section(
             "Phases and particles", cell_table(runs), fraction_table(runs), class_table(runs), particle_table(runs)

@@ -153,7 +153,7 @@ def three_maps_in_one(driver: Any) -> None:
     choose(driver, "blue", "glass")
     wait(driver, lambda d: (lambda r, g, b, _: b > 120 > max(r, g))(*d.execute_script(pixel)), "blue glass")
     click(driver, "rgb")
-    wait(driver, lambda d: text(d, "map-title") == "Fluorescence of Ni", "the map again")
+    wait(driver, lambda d: text(d, "map-title") == "Fluorescence of Ni, biased by self-absorption", "the map again")
 
 
 def beside_another(driver: Any) -> None:

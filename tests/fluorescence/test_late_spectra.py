@@ -1,4 +1,4 @@
-"""Spectra that come when the maps are stored already, on journals written by hand."""
+"""Streams that are not in step, on journals written by hand: late, lagging, with gaps, absent."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Books:
         self.journal = Journal.create(self.directory.journal, self.grid.size, self.bins)
         self.ledger.commit(phase="waiting", live=True)
 
-    def add(self, frames: Iterable[int], counts: np.ndarray) -> None:
+    def add(self, frames: Iterable[int], counts: np.ndarray, phase: str) -> None:
         for n in frames:
             sums = (counts * (1 + n % 3)).astype(np.float32)
             row = FrameRow(slot=n, series="1", frame=n, monitor=1.0, received=0.0)
             self.journal.write(row, Pattern(sums=sums, norms=np.full(self.bins, 1, np.float32), variances=sums))
             self.ledger.add(row)
-        self.ledger.commit(phase="ended")
+        self.ledger.commit(phase=phase)
 
 
 class Scan:
@@ -64,7 +64,7 @@ class Scan:
                 "positions": {"start": -5.0, "step": 2.0, "count": N},
             },
             integration={"bins": BINS},
-            reconstruction={"iterations": 5, "update_every": 0.1},
+            reconstruction={"iterations": 5, "update_every": 0.1, "center": 0.0},
             fluorescence={"endpoint": "tcp://127.0.0.1:2", "elements": ["Ni"], "monitor": "i0"},
         )
         site.write()
@@ -73,12 +73,12 @@ class Scan:
         self.frames = Books(self.directory, self.grid, BINS)
         self.spectra = Books(self.directory.fluorescence, self.grid, CHANNELS)
 
-    def diffract(self, frames: Iterable[int]) -> None:
-        self.frames.add(frames, np.full(BINS, 100.0))
+    def diffract(self, frames: Iterable[int], phase: str = "ended") -> None:
+        self.frames.add(frames, np.full(BINS, 100.0), phase)
 
-    def shine(self, frames: Iterable[int]) -> None:
+    def shine(self, frames: Iterable[int], phase: str = "ended") -> None:
         energy = 0.01 * np.arange(CHANNELS)
-        self.spectra.add(frames, 5 + 100 * np.exp(-0.5 * ((energy - NICKEL) / 0.07) ** 2))
+        self.spectra.add(frames, 5 + 100 * np.exp(-0.5 * ((energy - NICKEL) / 0.07) ** 2), phase)
 
     def follower(self) -> Follower:
         pipeline = Pipeline.create(self.directory, self.config, self.grid, AXIS, None)
@@ -137,3 +137,55 @@ def check_voxels(found: dict[str, np.ndarray]) -> None:
     assert (np.abs(energy[lines[bright].argmax(axis=1)] - NICKEL) < 0.03).all()
     assert np.corrcoef(net, found["maps/xrf_Ni"][inside])[0, 1] > 0.99
     assert net.sum() == pytest.approx(found["maps/xrf_Ni"][inside].sum(), rel=0.1)  # it knows of a Kβ that is not there
+
+
+def of_spectra(name: str) -> bool:
+    """True for an array of the fluorescence stream."""
+    return name.startswith("fluorescence/") or "/xrf_" in name
+
+
+@pytest.fixture(scope="module")
+def in_step(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """The results of a scan whose streams are whole."""
+    scan = Scan(tmp_path_factory.mktemp("in-step"))
+    scan.shine(range(36))
+    scan.diffract(range(36))
+    scan.stored(scan.follower())
+    return results(scan.directory.path)
+
+
+@pytest.mark.parametrize("hurt", ["diffraction", "fluorescence"])
+@pytest.mark.parametrize(
+    "parts",
+    [[range(3), range(3, 36)], [range(10, 36)], [[n for n in range(36) if n % 5]], []],
+    ids=["lags", "starts late", "loses some", "absent"],
+)
+def test_either_stream_is_whole_whatever_becomes_of_the_other(
+    tmp_path: Path, in_step: dict[str, np.ndarray], hurt: str, parts: list[Iterable[int]]
+) -> None:
+    """Live maps without the other, the same bits at the end, and a coverage that says what the other lacks."""
+    scan = Scan(tmp_path)
+    whole, part = (scan.shine, scan.diffract) if hurt == "diffraction" else (scan.diffract, scan.shine)
+    follower = scan.follower()
+    whole(range(36), "acquiring")
+    follower.turn()
+    live = read_revision(scan.directory.revision)
+    assert live is not None
+    assert not live.metadata["final"]
+    theirs, own = ("xrf_coverage", "coverage") if hurt == "diffraction" else ("coverage", "xrf_coverage")
+    assert np.nanmin(live.maps[theirs]) == pytest.approx(1)
+    for frames in parts:
+        part(frames, "acquiring")
+        follower.turn()
+    whole([], "ended")
+    if parts or hurt == "diffraction":  # a person ends a scan whose frames do not come
+        part([], "ended")
+    maps = scan.stored(follower).maps
+    came = len({n for frames in parts for n in frames})
+    assert follower.status is (Status.INCOMPLETE if hurt == "diffraction" and came < 36 else Status.COMPLETE)
+    assert np.nanmean(maps[own]) == pytest.approx(came / 36, abs=0.1)
+    kept, expected = (
+        {name: array for name, array in arrays.items() if came == 36 or of_spectra(name) is (hurt == "diffraction")}
+        for arrays in (results(scan.directory.path), in_step)
+    )
+    assert_identical(kept, expected)

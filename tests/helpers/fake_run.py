@@ -171,9 +171,11 @@ class FakeRun:
             "classes": CLASSES,
             "model": {"name": "mlp-1", "sha256": "0" * 64},
             "fluorescence": {
+                "self_absorption": "uncorrected",
+                "biased": ["xrf_Ni"],
                 "correlations": {
                     "Ni": {"phases": {"layered": {"r": 0.93, "n": 900}}, "strain": {"particle": {"r": -0.12, "n": 300}}}
-                }
+                },
             },
             "units": unit,
             "strain": class_statistics(

@@ -75,6 +75,13 @@ def test_tables_hold_the_numbers_of_both_runs(page: Path, opened: list[ReportRun
     assert row(page, "rejected: truncated") == ("1", "1")
 
 
+def test_elements_say_what_they_go_with_and_what_they_lack(page: Path) -> None:
+    text = unescape(page.read_text(encoding="utf-8"))
+    assert "Ni with layered 0.93, Ni with ε in particle -0.12" in text
+    assert re.search(r"Self-absorption of [^<;]+: uncorrected; [^<;]+.*: uncorrected", text)
+    assert "Fluorescence of Ni, biased by self-absorption" in text
+
+
 def test_names_are_no_markup(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
