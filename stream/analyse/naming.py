@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.aside import Aside
-from stream.analyse.classify.choose import LOOKED_AT, AnyClassifier, load_classifier
+from stream.analyse.classify.choose import AnyClassifier, load_classifier
 from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.labels import Labels
-from stream.analyse.classify.model import REACH, Prediction
+from stream.analyse.classify.model import REACH
 from stream.analyse.classify.preprocess import SliceScale
 from stream.analyse.classify.sample import Sample
 from stream.analyse.classify.teaching import Teaching
+from stream.analyse.implied import Implied
 from stream.analyse.slices import Voxels
 from stream.analyse.turns import Turn
 from stream.core.axis import RadialAxis
@@ -31,11 +32,15 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A slice whose voxels can be named: values (y, x, bins) on the q grid, NaN outside, and its scale."""
+    """A slice whose voxels can be named: values (y, x, bins) on the q grid, NaN outside, and its scale.
+
+    implied: classes (y, x, classes) that the fit allows, None where there are no fits yet.
+    """
 
     values: Floats
     inside: Mask
     scale: SliceScale
+    implied: Mask | None
 
 
 @dataclass(slots=True)
@@ -54,16 +59,16 @@ class Naming:
     """
 
     axis: RadialAxis
+    implied: Implied
     given: AnyClassifier
     clusters: Clusters
     teaching: Teaching
     _rounds: dict[int, Round] = field(default_factory=dict)
     _looked: dict[int, Looked] = field(default_factory=dict)
-    _first: Aside[Prediction] = field(default_factory=lambda: Aside("classes"))
-    _begun: bool = False
+    _choice: Aside[bool] = field(default_factory=lambda: Aside("classes"))
 
     @classmethod
-    def from_config(cls, config: ClassificationConfig, axis: RadialAxis) -> Self | None:
+    def from_config(cls, config: ClassificationConfig, axis: RadialAxis, implied: Implied) -> Self | None:
         """Load the model; None where the config has none.
 
         Raises
@@ -73,7 +78,7 @@ class Naming:
         """
         if config.model is None:
             return None
-        return cls(axis, load_classifier(config.model), Clusters(config.clusters), Teaching())
+        return cls(axis, implied, load_classifier(config.model), Clusters(config.clusters), Teaching())
 
     @property
     def classifier(self) -> AnyClassifier:
@@ -86,8 +91,8 @@ class Naming:
 
     def turn(self) -> bool:
         """Go on with what is learnt from labels; True when another model names the voxels from now on."""
-        seen = self._first.taken() is not None
-        return self.teaching.turn(self._samples) or seen
+        chosen = self._choice.taken() is not None
+        return self.teaching.turn(self._samples) or chosen
 
     def blank(self, shape: tuple[int, ...]) -> Arrays:
         """The maps of a slice of that shape (y, x) of which nothing is known."""
@@ -98,29 +103,29 @@ class Naming:
     def live(self, s: int, voxels: Voxels, before: Arrays, budget: float) -> Arrays:
         """Maps of a slice in which as many rows are named as there is time for, in seconds; the others as before."""
         values, inside = self._values(voxels), voxels.inside
-        if not self._begun:
-            self._begun = True
-            self._first.begin(partial(self._see, values))
-        progress, seen = self._rounds.setdefault(s, Round()), not self._first.busy
-        rows = progress.turn.choose(len(inside), budget) if seen else np.arange(len(inside))
-        if progress.scale is None or (seen and rows[0] == 0):
+        progress, chosen = self._rounds.setdefault(s, Round()), not self.given.due(fitted=False)
+        rows = progress.turn.choose(len(inside), budget) if chosen else np.arange(len(inside))
+        if progress.scale is None or (chosen and rows[0] == 0):
             progress.scale = self.given.scale(values)
             self.clusters.take(s, Sample.of(values[inside], progress.scale))
             self.clusters.find()
+        looked = Looked(values, inside, progress.scale, self.implied.classes(before, inside, progress.scale))
+        if not self._choice.busy and self.given.due(looked.implied is not None):
+            self._choice.begin(partial(self._choose, looked))
         planes = {name: before[name].copy() for name in self.blank(inside.shape)}
-        looked = Looked(values, inside, progress.scale)
-        if not seen:  # clusters alone
+        if not chosen:  # clusters alone
             self._number(looked, slice(None), planes)
             return planes
         with progress.turn.timed(len(rows)):
             self._name(looked, rows, planes)
         return planes
 
-    def look(self, s: int, voxels: Voxels) -> None:
-        """Keep what the final naming needs of a slice."""
-        values = self._values(voxels)
-        self._looked[s] = Looked(values, voxels.inside, self.given.scale(values))
-        self.clusters.take(s, Sample.of(values[voxels.inside], self._looked[s].scale))
+    def look(self, s: int, voxels: Voxels, fitted: Arrays) -> None:
+        """Keep what the final naming needs of a slice, whose fits are in these maps."""
+        values, inside = self._values(voxels), voxels.inside
+        scale = self.given.scale(values)
+        self._looked[s] = Looked(values, inside, scale, self.implied.classes(fitted, inside, scale))
+        self.clusters.take(s, Sample.of(values[inside], scale))
 
     def conclude(self) -> Iterator[tuple[int, Arrays]]:
         """The final maps of the slices that were looked at, from these and the labels alone."""
@@ -128,14 +133,15 @@ class Naming:
         self.teaching.conclude(self._samples)
         for s in sorted(self._looked):
             looked = self._looked.pop(s)
+            if self.given.due(looked.implied is not None):
+                self._choose(looked)
             planes = self.blank(looked.inside.shape)
             self._name(looked, np.arange(len(looked.inside)), planes)
             yield s, planes
 
     def settle(self) -> None:
         """Forget what live updates found, so that the final result comes from the complete set alone."""
-        self._first.awaited()
-        self._begun = False
+        self._choice.awaited()
         self._rounds.clear()
         self._looked.clear()
         labels = self.teaching.labels
@@ -155,10 +161,10 @@ class Naming:
     def _samples(self) -> list[Sample]:
         return [self.clusters.samples[s] for s in sorted(self.clusters.samples)]
 
-    def _see(self, values: Floats) -> Prediction:
-        """Judge the middle of a first slice: to choose a model by it takes longer than an update."""
-        middle, half = len(values) // 2, max(LOOKED_AT // (2 * len(values)), REACH + 1)
-        return self.given.judge(values[max(middle - half, 0) : middle + half], self.given.scale(values))
+    def _choose(self, looked: Looked) -> bool:
+        """Let the models look at a slice, which takes longer than an update."""
+        self.given.look(looked.values, looked.scale, looked.implied)
+        return True
 
     def _values(self, voxels: Voxels) -> Floats:
         """Patterns (y, x, bins) on the q grid."""

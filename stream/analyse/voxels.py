@@ -17,6 +17,7 @@ from stream.analyse.crystal.maps import FitResult
 from stream.analyse.crystal.model import Crystal, State
 from stream.analyse.crystal.rays import ray_amounts
 from stream.analyse.crystal.smooth import Hump
+from stream.analyse.implied import Implied
 from stream.analyse.joined import joined
 from stream.analyse.masks import MASK_REASONS, NOT_YET, OUTSIDE, mask_name
 from stream.analyse.naming import Naming
@@ -70,7 +71,7 @@ class VoxelReader:
         """
         phases = [as_phase(phase) for phase in config.phases]
         fit = build_fit(config, axis, phases) if phases else None
-        naming = Naming.from_config(config.classification, axis)
+        naming = Naming.from_config(config.classification, axis, Implied.of(phases, axis))
         crystals = [phase.name for phase in phases if isinstance(phase, Crystal)]
         return cls(axis, fit, naming, config.strain.phase or next(iter(crystals), None))
 
@@ -101,13 +102,14 @@ class VoxelReader:
         planes = previous if live else self.blank(voxels.inside.shape)
         if not voxels.count:
             return planes
-        fitted = budget
-        if self.naming is not None and budget is None:
-            self.naming.look(s, voxels)
-        elif self.naming is not None and budget is not None:
+        fitting = budget or 0.0
+        if self.naming is not None and budget is not None:
             planes = planes | self.naming.live(s, voxels, planes, budget * CLASSES)
-            fitted = budget * (1 - CLASSES)
-        return planes | self._fit(voxels, planes, live, fitted or 0.0, spread)
+            fitting = budget * (1 - CLASSES)
+        planes = planes | self._fit(voxels, planes, live, fitting, spread)
+        if self.naming is not None and budget is None:
+            self.naming.look(s, voxels, planes)
+        return planes
 
     def named(self) -> Iterator[tuple[int, Arrays]]:
         """Classes and clusters of the slices that were read without a budget, from all of them together."""

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from stream import __version__
+from stream.analyse.classify.contents import classify
+from stream.analyse.classify.manifest import CLASSES
 from stream.simulate.fluorescence import VirtualSpectra
 from stream.simulate.phantom import Phantom
 from stream.simulate.scan import VirtualScan
 
 Floats = npt.NDArray[np.float64]
 PRESENT = 0.05  # volume fraction below which a phase has no strain and no cell
-CLASSES = ("empty", "capillary", "carbon_binder", "particle", "particle_with_carbon")
 
 
 def truth_maps(scan: VirtualScan) -> dict[str, npt.NDArray[Any]]:
@@ -69,16 +70,6 @@ def element_maps(scan: VirtualScan, spectra: VirtualSpectra | None) -> dict[str,
     along = slice(None, None, -1 if turned else 1)
     maps = {name: np.where(outside, np.nan, values).astype(np.float32) for name, values in spectra.maps().items()}
     return {name: values[:, along, along] for name, values in maps.items()}
-
-
-def classify(crystalline: Floats, carbon: Floats, glass: Floats) -> npt.NDArray[np.int8]:
-    """Index into CLASSES, by the voxel's content."""
-    classes = np.zeros(crystalline.shape, dtype=np.int8)
-    classes[(carbon >= 0.5) & (crystalline < 0.5)] = 2
-    classes[(crystalline >= 0.5) & (carbon < 0.1)] = 3
-    classes[(crystalline >= 0.5) & (carbon >= 0.1)] = 4
-    classes[glass >= 0.5] = 1
-    return classes
 
 
 def per_material(phantom: Phantom, phase: str, value: Callable[[float, float], float]) -> Floats:

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from stream.analyse.classify.contents import classify
+from stream.analyse.classify.manifest import CLASSES
 from stream.analyse.particle_table import Table, correlations, largest, particle_table, weighted
 from stream.analyse.particles import find_particles, separate
 from stream.simulate.phantom import CARBON, Phantom, make_phantom, place
 from stream.simulate.presets import find_preset
-from stream.simulate.truth import CLASSES, classify
 
 COUNT, STEP = 101, 1.0
 LEAST = 2 * np.sqrt(4 / np.pi) * STEP  # diameter of the smallest particle that is told of

@@ -23,9 +23,14 @@ from stream.analyse.classify.choose import (
     shared_information,
     vote,
 )
+from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
 from stream.analyse.classify.model import REACH, Prediction, models_folder
 from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
+from stream.analyse.classify.teaching import Teaching
+from stream.analyse.implied import Implied
+from stream.analyse.naming import Naming
+from stream.analyse.slices import WholeSlice
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
 from stream.core.axis import RadialAxis, from_two_theta
@@ -333,27 +338,65 @@ def test_auto_tells_its_choice_and_settles(unseen: tuple[Floats, npt.NDArray[np.
     assert "no data" in auto.told["reason"]
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.05, True), (0.2, False)])
+@pytest.mark.parametrize(
+    ("share", "fitted", "kept"), [(0.05, None, True), (0.2, None, False), (0.08, 0.08, True), (0.08, 0.3, False)]
+)
 def test_the_best_by_its_card_is_kept_unless_it_contradicts_the_rest(
-    unseen: tuple[Floats, npt.NDArray[np.int8]], share: float, kept: bool
+    unseen: tuple[Floats, npt.NDArray[np.int8]], share: float, fitted: float | None, kept: bool
 ) -> None:
-    """All others are of one mind; the best names this share of the voxels otherwise."""
+    """All others are of one mind; the best names a share of the voxels otherwise, and another of the fitted ones."""
     patterns, truth = unseen
     auto = load_classifier("auto")
     assert isinstance(auto, Auto)
     common = auto.members[0].predict(patterns, AXIS)
-    other = np.random.default_rng(5).random(truth.shape) < share
+    rng = np.random.default_rng(5)
+    other = rng.random(truth.shape) < share
     off = Prediction(np.where(other, (common.index + 1) % len(CLASSES), common.index), common.probability)
     assert truth.size <= LOOKED_AT
     best, *others = auto.members
     best.judge = lambda values, scale: off  # type: ignore[method-assign]
     for member in others:
         member.judge = lambda values, scale: common  # type: ignore[method-assign]
-    auto.predict(patterns, AXIS)
+    values = auto.values(patterns, AXIS)
+    implied = None
+    if fitted is not None:  # so many of the off ones among the fitted
+        implied = common.index[..., None] == np.arange(len(CLASSES))
+        implied[~other & (rng.random(truth.shape) < 1 - share / fitted)] = False
+    auto.judge(values, auto.scale(values))
+    assert auto.due(fitted=True)
+    assert not auto.due(fitted=False)
+    auto.look(values, auto.scale(values), implied)
+    assert auto.due(fitted=True) is (implied is None)
     assert (auto.name == best.name) is kept
     assert auto.reason.startswith("the best by its card" if kept else "agrees best")
     agreed = (off.index == common.index)[truth >= 0].mean()
-    assert f"{agreed:.1%}" in auto.reason
+    assert f"{agreed:.1%} with the vote" in auto.reason
+    if implied is None:
+        assert "fit" not in auto.reason
+    else:
+        there = implied.any(axis=2) & (truth >= 0)
+        assert f"{(off.index == common.index)[there].mean():.1%} with the fit" in auto.reason
+
+
+def test_live_voxels_are_looked_at_again_when_they_are_fitted(unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:
+    """First by vote and clusters alone, then with what a crystal's amounts allow, once."""
+    patterns, truth = unseen
+    auto = load_classifier("auto")
+    naming = Naming(AXIS, Implied(("layered",), {}, {}), auto, Clusters(), Teaching())
+    inside = truth >= 0
+    voxels = WholeSlice(patterns, inside, lambda some: np.ones((len(some), AXIS.bins), np.float32))
+    planes = {"phase_layered": np.where(truth >= 3, 7e-5, 0.0), "mask_layered": np.zeros(truth.shape, np.int8)}
+    planes |= naming.blank(truth.shape)
+    reasons = []
+    for fitted in (0, 12, 40, 40):
+        known = {**planes, "phase_layered": np.where(np.arange(40)[:, None] < fitted, planes["phase_layered"], np.nan)}
+        planes |= naming.live(0, voxels, known, 60.0)
+        naming._choice.awaited()
+        reasons.append(auto.told["reason"])
+    first, few, most, all_ = reasons
+    assert "with clusters, of 4" in first == few
+    assert "% with the fit, of 4" in most == all_
+    assert (planes["class_index"] == truth)[inside].mean() > 0.85
 
 
 def test_shared_information_is_scikit_learn_s() -> None:

@@ -41,6 +41,7 @@ def check(found: dict[str, Any], truth: dict[str, Any], told: dict[str, Any], wi
     assert found["maps/class_index"].dtype == np.int8
     assert (found["maps/class_index"][~inside] == -1).all()
     assert (found["maps/class_index"][inside] == truth["class_index"][inside]).mean() > 0.8
+    assert "% with the fit, of 4 models" in told["model"]["reason"]
     likely = np.moveaxis(found["maps/class_probability"], 1, -1)
     assert likely.shape == (*inside.shape, 5)
     assert (likely[inside].sum(axis=-1) < 1 + 1e-5).all()  # the rest is for what no class knows

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
+from stream.analyse.classify.contents import classify
+from stream.analyse.classify.manifest import CLASSES
 from stream.analyse.crystal.structure import load_structure
 from stream.core.config.scan import ScanConfig
 from stream.core.errors import UsageError
@@ -15,7 +17,7 @@ from stream.simulate.phantom import make_phantom
 from stream.simulate.powder import TwoThetaGrid, crystal_pattern, draw_texture, hump_pattern, load_lines
 from stream.simulate.presets import PRESETS, Crystal, Hump, find_preset
 from stream.simulate.scan import VirtualScan
-from stream.simulate.truth import CLASSES, classify, truth_maps, write_truth
+from stream.simulate.truth import truth_maps, write_truth
 
 WAVELENGTH = 0.6738
 GRID = TwoThetaGrid(np.deg2rad(0.001), 22000, WAVELENGTH)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.clusters import Clusters
+from stream.analyse.classify.contents import Mask
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import (
     REACH,
@@ -26,7 +27,7 @@ from stream.core.axis import RadialAxis
 
 Floats = npt.NDArray[np.float32]
 LOOKED_AT = 4096  # voxels that a choice is made by
-TOLERATED = 0.1  # share of them on which the best by its card may contradict the vote
+TOLERATED = 0.1  # share of them on which the best by its card may contradict the vote, or the fit more than another
 
 
 class Panel(Judge):
@@ -69,12 +70,13 @@ class Ensemble(Panel):
 
 
 class Auto(Panel):
-    """The best by its card; where it contradicts the vote of all models by much, the one that agrees best.
+    """The best by its card; where it contradicts the vote of all models or the fit by much, the one that agrees best.
 
-    That is the one with the largest sum of the share of voxels that it names as the vote does, and of what its classes
-    tell of the voxels' clusters, which know no model. It is chosen once, by the middle of the first slice that is read
-    after `settle`. Agreement settles it only then: families that look at the same neighbourhood err alike, and would
-    outvote a better one that does not.
+    That is the one with the largest sum of the share of voxels that it names as the vote does, of what its classes
+    tell of the voxels' clusters, and of the share that it names as the fit's amounts allow: neither of these knows a
+    model. It is chosen by the middle of the first slice that is looked at after `settle`, and once more when first
+    there is one with fits. Agreement settles it only then: families that look at the same neighbourhood err alike, and
+    would outvote a better one that does not.
     """
 
     def __init__(self, members: list[Classifier]) -> None:
@@ -95,15 +97,20 @@ class Auto(Panel):
         """Forget the choice: until data come, it is the best by its card."""
         self.chosen = self.members[0]
         self.reason = f"the best by its card: {self.chosen.accuracy:.1%} of unseen voxels right; no data were seen yet"
-        self._looked = False
+        self._looked = self._fitted = False
+
+    def due(self, fitted: bool) -> bool:
+        """Whether nothing was looked at yet, or this has fits and what was looked at had none."""
+        return len(self.members) > 1 and (not self._looked or (fitted and not self._fitted))
 
     def judge(self, values: Floats, scale: SliceScale) -> Prediction:
         """Classes of voxels by their `values`, (y, x, bins)."""
-        if not self._looked and len(self.members) > 1:
-            self._choose(values, scale)
+        if self.due(fitted=False):
+            self.look(values, scale)
         return self.chosen.judge(values, scale)
 
-    def _choose(self, values: Floats, scale: SliceScale) -> None:
+    def look(self, values: Floats, scale: SliceScale, implied: Mask | None = None) -> None:
+        """Choose by the middle of a slice; `implied`: the classes (y, x, classes) that the fit allows."""
         rows = max(LOOKED_AT // values.shape[1], 2 * REACH + 1)
         middle = slice(max((len(values) - rows) // 2, 0), max((len(values) + rows) // 2, 1))
         found = [member.judge(values[middle], scale) for member in self.members]
@@ -111,21 +118,26 @@ class Auto(Panel):
         judged = np.isfinite(found[0].probability[..., 0])
         if not judged.any():
             return
-        self._looked = True
         agreement = [float((each.index == common)[judged].mean()) for each in found]
         clusters = self._clusters(values[middle][judged], scale)
         alike = [shared_information(each.index[judged], clusters) for each in found]
-        best = 0 if agreement[0] >= 1 - TOLERATED else int(np.argmax(np.add(agreement, alike)))
-        card, self.chosen = self.members[0], self.members[best]
         told = [
             f"{share:.1%} with the vote and {part:.2f} with clusters"
             for share, part in zip(agreement, alike, strict=True)
         ]
+        fits = [0.0] * len(found)
+        if implied is not None and (fitted := judged & implied[middle].any(axis=2)).any():
+            fits = [share_allowed(each.index[fitted], implied[middle][fitted]) for each in found]
+            told = [f"{words}, {share:.1%} with the fit" for words, share in zip(told, fits, strict=True)]
+        contradicted = agreement[0] < 1 - TOLERATED or fits[0] < max(fits) - TOLERATED
+        best = int(np.argmax(np.sum([agreement, alike, fits], axis=0))) if contradicted else 0
+        card, self.chosen = self.members[0], self.members[best]
         if self.chosen is card:
             self.reason = f"the best by its card: {card.accuracy:.1%} of unseen voxels right; agrees {told[0]}"
         else:
             self.reason = f"agrees best: {told[best]}; {card.name}, the best by its card: {told[0]}"
         self.reason += f", of {len(self.members)} models on {int(judged.sum())} voxels"
+        self._looked, self._fitted = True, implied is not None
 
     @staticmethod
     def _clusters(values: Floats, scale: SliceScale) -> npt.NDArray[np.int8]:
@@ -168,6 +180,13 @@ def shared_information(one: npt.NDArray[np.int8], other: npt.NDArray[np.int8]) -
         entropy(counts) for counts in (both, *(np.unique(each, return_counts=True)[1] for each in (one, other)))
     )
     return float(2 * (first + second - together) / (first + second)) if first + second > 0 else 1.0
+
+
+def share_allowed(index: npt.NDArray[np.int8], allowed: Mask) -> float:
+    """Share of voxels (n,) with a class that is one of those allowed, (n, classes)."""
+    return float(
+        ((index != UNKNOWN) & np.take_along_axis(allowed, index[:, None].astype(np.intp), axis=1)[:, 0]).mean()
+    )
 
 
 def entropy(counts: npt.NDArray[np.intp]) -> float:

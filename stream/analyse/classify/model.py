@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from stream.analyse.classify.contents import Mask
 from stream.analyse.classify.graph import check_graph
 from stream.analyse.classify.manifest import CLASSES, Entry
 from stream.analyse.classify.preprocess import QGrid, SliceScale, feature_count, features, scale_of, to_q_grid
@@ -52,6 +53,15 @@ class Judge(ABC):
     @abstractmethod
     def judge(self, values: Floats, scale: SliceScale) -> Prediction:
         """Classes of voxels by their `values`, (y, x, bins); each is seen with its neighbours, REACH voxels far."""
+
+    def due(self, fitted: bool) -> bool:
+        """Whether to `look` at a slice, with the fit of its voxels or without, could change what names them."""
+        return False
+
+    def look(  # noqa: B027 - most take nothing
+        self, values: Floats, scale: SliceScale, implied: Mask | None = None
+    ) -> None:
+        """Take what is wanted of a slice; `implied`: the classes (y, x, classes) that the fit allows its voxels."""
 
     def settle(self) -> None:  # noqa: B027 - most take nothing
         """Forget what was taken from the data."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
+from stream.analyse.classify.contents import classify
 from stream.simulate.phantom import (
     AIR,
     CARBON,
@@ -23,7 +24,7 @@ from stream.simulate.phantom import (
 from stream.simulate.powder import load_lines
 from stream.simulate.presets import PRESETS, Preset
 from stream.simulate.sample import voxel_shares
-from stream.simulate.truth import classify, field_of_view, per_material
+from stream.simulate.truth import field_of_view, per_material
 
 OVERSAMPLING = 4
 D_MIN = 1.0  # Å
