@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tomllib
 from importlib.resources import files
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -58,6 +59,12 @@ def test_a_lock_holds_what_is_needed(lock: str, wanted: list[str]) -> None:
         assert versions, f"{requirement} is not locked; run: {command}"
         wrong = [each for each in versions if not requirement.specifier.contains(each)]
         assert not wrong, f"{requirement}: {wrong}; run: {command}"
+
+
+def test_what_users_install_is_pinned_by_ranges() -> None:
+    extras = [wanted for name, wanted in PROJECT["optional-dependencies"].items() if name != "dev"]
+    for requirement in map(Requirement, chain(PROJECT["dependencies"], *extras)):
+        assert {each.operator for each in requirement.specifier} == {">=", "<"}, str(requirement)
 
 
 def instructions() -> list[tuple[str, str]]:
