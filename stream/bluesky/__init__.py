@@ -6,5 +6,6 @@ Only this package imports Bluesky and ophyd-async (the extra ``bluesky``); the f
 from __future__ import annotations
 
 from stream.bluesky.forwarder import Forwarder
+from stream.core.documents import as_json
 
-__all__ = ["Forwarder"]
+__all__ = ["Forwarder", "as_json"]

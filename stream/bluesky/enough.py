@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import bluesky.plan_stubs as bps
@@ -28,12 +28,13 @@ class GoodEnough:
     times: int
     least: float
     seconds: float | None
-    _begun: float = field(default_factory=time.monotonic)
+    _begun: float | None = None  # with the first point: the processor may have been waited for
     _in_a_row: int = 0
     _before: float | None = None
 
     def __call__(self, done: int) -> MsgGenerator[bool]:
         """True once it is."""
+        self._begun = self._begun or time.monotonic()
         if done % len(self.scan.grid.positions):
             return False
         device = self.scan.processor

@@ -7,15 +7,15 @@ are never quite converged, differ by something more, whatever the rays. So for e
     (share that changed from m to n rays)² = a + b (1/m − 1/n),
 
 fitted to all pairs of maps since half of the present rays, and from now, n, until all N are there the share
-√(b (1/n − 1/N)) is still to change. Of a class of K voxels the share p that keeps it is known to √(p (1 − p) / K): told
-is what all classes keep together with a probability of 95 %. Rays must come from all directions from the beginning, as
-in golden-angle order.
+√(b (1/n − 1/N)) is still to change. Of a class of K voxels the share p that keeps it scatters by √(p (1 − p) / K), and
+is itself known only as well as so few changes tell it, which leaving out one part of the class after another shows (the
+jackknife: Efron, The Jackknife, the Bootstrap and Other Resampling Plans, 1982). Told is what all classes keep together
+with a probability of 95 %. Rays must come from all directions from the beginning, as in golden-angle order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from scipy.special import log_ndtr
 Classes = npt.NDArray[np.integer[Any]]
 FEWEST = 4  # maps, whose six pairs give two coefficients
 MOST = 24  # maps that are compared, evenly over the rays
+PARTS = 20  # of a class, left out one after another
 SURE = 0.95
 
 
@@ -48,25 +49,49 @@ class Settling:
         since = sorted(rays for rays in self.maps if rays >= now / 2)
         if len(since) < FEWEST:
             return float("nan")
-        picked = np.unique(np.linspace(0, len(since) - 1, MOST).round().astype(int))
-        pairs = list(combinations([since[i] for i in picked], 2))
+        picked = np.array(since)[np.unique(np.linspace(0, len(since) - 1, MOST).round().astype(int))]
         latest, to_come = self.maps[now], max(1 / now - 1 / total, 0.0)
         classes, sizes = np.unique(latest[latest >= 0], return_counts=True)
-        kept = np.array([1 - min(np.sqrt(self._slope(c, pairs) * to_come), 1.0) for c in classes])
-        return kept_by_all(kept, sizes) if len(classes) else float("nan")
-
-    def _slope(self, one: int, pairs: list[tuple[int, int]]) -> float:
-        """The coefficient b of one class: of its voxels in the later map, those that had another in the earlier one."""
-        shown = [(m, n, voxels) for m, n in pairs if (voxels := self.maps[n] == one).any()]
-        come = np.array([1 / m - 1 / n for m, n, _ in shown])
-        changed = np.array([(self.maps[m][voxels] != one).mean() for m, _, voxels in shown])
-        columns = np.stack([np.ones_like(come), come / come.max()], axis=1)
-        return float(nnls(columns, changed**2)[0][1] / come.max())
+        if not len(classes):
+            return float("nan")
+        shown = np.stack([self.maps[rays].ravel() for rays in picked])
+        expected = [still_to_change(shown == one, picked, to_come) for one in classes]
+        changed, errors = np.array(expected).T
+        return kept_by_all(1 - changed, np.hypot(np.sqrt(changed * (1 - changed) / sizes), errors))
 
 
-def kept_by_all(kept: npt.NDArray[np.float64], sizes: npt.NDArray[np.integer[Any]]) -> float:
-    """The share that all classes reach with the probability SURE, where each is expected to keep `kept` of `sizes`."""
-    errors = np.sqrt(kept * (1 - kept) / sizes)
+def still_to_change(shown: npt.NDArray[np.bool_], rays: npt.NDArray[np.int64], to_come: float) -> tuple[float, float]:
+    """The share of a class that is still to change, and the standard error of that.
+
+    Parameters
+    ----------
+    shown : (map, voxel) where the maps have it, the latest last and somewhere
+    rays : (map,) behind each
+    to_come : 1/n − 1/N
+    """
+    parts = part_starts(shown[-1])
+    taken = 1 - np.eye(len(parts) + 1, len(parts), -1)  # nothing is left out, then one part after another
+    changed, come = [], []
+    for later in range(1, len(rays)):
+        size = taken @ np.add.reduceat(shown[later], parts, dtype=np.int64)
+        kept = taken @ np.add.reduceat(shown[:later] & shown[later], parts, axis=1, dtype=np.int64).T
+        if size[0]:
+            changed.append(1 - np.divide(kept, size[:, None], out=np.ones_like(kept), where=size[:, None] > 0))
+            come.append(1 / rays[:later] - 1 / rays[later])
+    x, squares = np.concatenate(come), np.square(np.concatenate(changed, axis=1))
+    columns = np.stack([np.ones_like(x), x / x.max()], axis=1)
+    share = np.minimum([np.sqrt(nnls(columns, one)[0][1] / x.max() * to_come) for one in squares], 1.0)
+    return float(share[0]), float(np.sqrt((len(parts) - 1) * share[1:].var()))
+
+
+def part_starts(voxels: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """Where parts of neighbours begin that have equally many of the voxels: noise has neighbours in common."""
+    of_class = np.flatnonzero(voxels)
+    return np.unique([0, *of_class[np.arange(1, PARTS) * len(of_class) // PARTS]])
+
+
+def kept_by_all(kept: npt.NDArray[np.float64], errors: npt.NDArray[np.float64]) -> float:
+    """The share that all classes reach with the probability SURE, where each is expected to keep `kept` ± `errors`."""
     kept, errors = kept[errors > 0], errors[errors > 0]
     if not len(kept):
         return 1.0

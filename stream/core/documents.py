@@ -33,10 +33,14 @@ class Document(NamedTuple):
     content: Mapping[str, Any]
 
 
+def as_json(content: Mapping[str, Any]) -> bytes:
+    """A document as JSON; what JSON does not know (arrays of objects, enums) goes as text."""
+    return orjson.dumps(content, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+
+
 def encode_document(name: str, content: Mapping[str, Any]) -> list[bytes]:
-    """The message of a document; what JSON does not know (arrays of objects, enums) goes as text."""
-    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-    return [PROTOCOL, name.encode(), orjson.dumps(content, default=str, option=options)]
+    """The message of a document."""
+    return [PROTOCOL, name.encode(), as_json(content)]
 
 
 def decode_document(parts: Parts) -> Document:
