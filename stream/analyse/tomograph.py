@@ -122,7 +122,7 @@ class Tomograph:
         return self.store.with_beam.astype(np.float64)
 
     def update(self, seconds: float) -> list[int]:
-        """Take up new rays and iterate for about `seconds`; the slices that changed, those with most to do first."""
+        """Take up new rays and iterate for about `seconds`; the slices that changed, those being scanned first."""
         deadline = time.monotonic() + seconds
         weights = self.weights()
         self._follow_axis(weights)
@@ -134,7 +134,7 @@ class Tomograph:
             for angle, position in some_rays(changed[s]):
                 patterns = self.store.patterns[s, angle, position]
                 self.slices[s].add(angle, position, patterns, weights[s, angle, position])
-        return self._sharpen(deadline)
+        return self._sharpen(deadline, changed.any(axis=(1, 2)))
 
     def refine(self, seconds: float) -> None:
         """What the next update profits by: basis, noise, and for about so long voxels held at x ≥ 0, and shown."""
@@ -145,11 +145,11 @@ class Tomograph:
             self._measure_noise(s)
             self._constrain(s, seconds / len(self._improved))
 
-    def _sharpen(self, deadline: float) -> list[int]:
-        """Iterate the slices that are owed iterations, those with most to do first."""
+    def _sharpen(self, deadline: float, scanned: npt.NDArray[np.bool_]) -> list[int]:
+        """Iterate the slices that are owed iterations: those being scanned first, then those with most to do."""
         passes = self.config.iterations * PASSES
         busy = [s for s in range(len(self.slices)) if self.slices[s].owed * passes >= LEAST]
-        busy.sort(key=lambda s: -self.slices[s].owed)
+        busy.sort(key=lambda s: (not scanned[s], -self.slices[s].owed))
         improved: list[int] = []
         for k, s in enumerate(busy):
             if improved and time.monotonic() >= deadline:

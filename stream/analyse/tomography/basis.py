@@ -169,20 +169,18 @@ def find_basis(moments: Moments, rank: int, start: Basis | None = None, *, grows
     matrix = scale[:, None] * moments.second * scale / max(moments.weight, 1e-300)
     rank = min(max(rank, start.rank if start else 0), len(sigma))
     while True:
-        values, vectors = _largest(matrix, rank, start, sigma)
-        structures = int(np.count_nonzero(values > moments.edge))
+        vectors, structures = _with_peaks(matrix, *_largest(matrix, rank, start, sigma), moments)
         if not grows or structures < rank or rank >= min(MOST, len(sigma)):
             break
         rank = min((rank + NOISE) // LANES * LANES + LANES - NOISE, len(sigma))
-    vectors, held = _with_peaks(matrix, values, vectors, moments)
     strength = np.einsum("bk,bk->k", vectors, matrix @ vectors)
-    rest = _rest(matrix, vectors[:, :held], strength[:held] - 1)
-    total = float(rest.sum() + (strength[:held] - 1).sum())
+    rest = _rest(matrix, vectors[:, :structures], strength[:structures] - 1)
+    total = float(rest.sum() + (strength[:structures] - 1).sum())
     return Basis(
         analysis=(scale[:, None] * vectors).astype(np.float32),
         synthesis=np.where(moments.known[:, None], sigma[:, None] * vectors, np.nan).T.astype(np.float32),
         strength=strength,
-        structures=held,
+        structures=structures,
         left_out=float(np.clip(rest.sum() / total, 0, 1)) if total > 0 and moments.rays > rank else 0.0,
         worst=float(max(rest.max(initial=0.0), 0.0)),
     )
