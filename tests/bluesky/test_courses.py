@@ -122,15 +122,20 @@ def test_other_plans(hutch: Hutch) -> None:
     assert start["sample"]["name"] == "CeO2"
 
 
-def test_a_golden_rotation_cannot_be_flown(hutch: Hutch) -> None:
+def test_a_golden_rotation_is_made_step_by_step_and_cannot_be_flown(hutch: Hutch) -> None:
     section = {
         "angles": {**ANGLES, "sequence": "golden"},
         "positions": POSITIONS,
+        "slices": SLICES,
         "order": ["slice", "position", "angle"],
     }
 
     def plan(detector: Any, flyer: Any) -> Any:
-        return xrdct_scan([detector], hutch.motors["angle"], hutch.motors["position"], **section, flyer=flyer)
+        motors = hutch.motors
+        keys = KEYS if flyer is None else {"flyer": flyer}
+        return xrdct_scan([detector], motors["angle"], motors["position"], height=motors["slice"], **section, **keys)
 
+    made = hutch.measure(plan, section)
+    assert made.seen == list(range(made.grid.size))
     with pytest.raises(UsageError, match="cannot be flown"):
         hutch.measure(plan, section, "angle")

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
+import bluesky.plan_stubs as bps
 import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
 from bluesky.preprocessors import run_wrapper
+from bluesky.protocols import (
+    Collectable,
+    Flyable,
+    HasHints,
+    NamedMovable,
+    Preparable,
+    Readable,
+    Stageable,
+    Triggerable,
+    WritesStreamAssets,
+)
+from bluesky.utils import MsgGenerator
 from event_model import DocumentNames, schema_validators
 from helpers.dashboard import KEY, serving
 from helpers.fake_run import FakeRun
 
 from stream.bluesky import processor as module
-from stream.bluesky.course import point_at_maps
 from stream.bluesky.processor import QUALITY, Processor, change
 from stream.core.revision import read_revision
 
@@ -44,15 +57,39 @@ def test_quality_is_what_the_maps_say(tmp_path: Path) -> None:
         schema_validators[DocumentNames[name]].validate(document)
 
 
+def flown_by_itself(device: Processor, flies: threading.Event) -> MsgGenerator[None]:
+    """Staged, prepared, flown and collected by plain messages."""
+    yield from bps.stage(device)
+    yield from bps.prepare(device, None, wait=True)
+    yield from bps.kickoff(device, wait=True)
+    flies.set()
+    yield from bps.complete(device, wait=True)
+    yield from bps.declare_stream(device, name="maps", collect=True)
+    yield from bps.collect(device, name="maps")
+    yield from bps.unstage(device)
+
+
+@pytest.mark.parametrize("face", [NamedMovable, Readable, Triggerable, Stageable, Preparable, Flyable, Collectable,
+                                  WritesStreamAssets, HasHints])  # fmt: skip
+def test_it_has_the_faces_of_blueskys_own_protocols(face: type) -> None:
+    assert isinstance(Processor("http://127.0.0.1:9"), face)
+
+
 def test_final_maps_are_pointed_at(tmp_path: Path) -> None:
     run = FakeRun(tmp_path)
-    run.advance(1.0, "complete")
+    run.advance(0.5)
     documents: list[tuple[str, dict[str, Any]]] = []
     engine = RunEngine(context_managers=[])
     engine.subscribe(lambda name, document: documents.append((name, document)))
     with serving(run) as url:
         device = Processor(url, phase="layered")
-        engine(run_wrapper(point_at_maps(device)))
+        flies = threading.Event()
+        plan = threading.Thread(target=engine, args=(run_wrapper(flown_by_itself(device, flies)),))
+        plan.start()
+        assert flies.wait(30)
+        assert not documents[1:], "it waits for the end of the run"
+        run.advance(1.0, "complete")
+        plan.join(30)
     for name, document in documents:
         schema_validators[DocumentNames[name]].validate(document)
     tiled = f"http://127.0.0.1:{run.config.tiled_port if run.config.publish.port else int(url.rpartition(':')[2]) + 1}"
