@@ -37,8 +37,8 @@ def summary(run: Scan, index: SliceIndex = 0) -> Response:
             "unit": run.config.integration.unit,
             "wavelength": the_geometry(run.config.detector.geometry).wavelength,
             "axis": revision.arrays["radial"],
-            "patterns": _mean_patterns(run, revision, index),
-            "quantities": _quantities(run, revision),
+            "patterns": run.once((revision.number, "patterns", index), lambda: _mean_patterns(run, revision, index)),
+            "quantities": run.once((revision.number, "quantities"), lambda: _quantities(run, revision)),
         }
     )
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ from stream.core.rundir import RunDirectory
 from stream.core.scan import ScanGrid
 from stream.ingest.ledger_reader import LedgerReader, LedgerSnapshot
 from stream.publish.metadata import read_failure, run_metadata
+
+Made = TypeVar("Made")
 
 STALE_RATE = 5.0
 """Seconds after which a rate that ingest told says nothing any more."""
@@ -36,6 +39,7 @@ class RunView:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stamp: tuple[int, int] | None = None
     _revision: Revision | None = None
+    _made: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
@@ -57,6 +61,14 @@ class RunView:
                 self._revision = read_revision(self.directory.revision)
                 self._stamp = stamp
             return self._revision
+
+    def once(self, key: tuple[int, *tuple[Any, ...]], make: Callable[[], Made]) -> Made:
+        """What `make` gives, made once for all readers of a revision; `key` begins with the revision's number."""
+        if key not in self._made:
+            made = {key: make()}
+            self._made = {old: kept for old, kept in self._made.items() if old[0] == key[0]} | made
+        found: Made = self._made[key]
+        return found
 
     def snapshot(self) -> LedgerSnapshot:
         """The ledger as of its last commit; a ledger that was opened and not yet committed to is waiting."""

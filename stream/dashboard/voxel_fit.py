@@ -87,12 +87,21 @@ class VoxelFit:
         """Where the slice's fits start, from its mean pattern; kept for the newest revision."""
         key = (revision, index)
         if key not in self._starts:
-            count = len(self.config.scan.positions.points())
-            size = count * count * fit.axis.bins
-            volume = np.fromfile(self.directory.volume, dtype="<f4", count=size, offset=4 * index * size)
-            patterns = volume.reshape(-1, fit.axis.bins)
-            self._starts = {key: fit.start(patterns, np.broadcast_to(noise, patterns.shape))}
+            mean, count = self._mean(fit.axis.bins, index)
+            known = np.divide(noise, count, out=np.full(len(noise), np.nan), where=count > 0)
+            self._starts = {key: fit.start(mean[None], known[None])}
         return self._starts[key]
+
+    def _mean(self, bins: int, index: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Mean pattern (bins,) of a slice's voxels, and of how many: row by row, as a slice may be large."""
+        shape = ScanGrid.from_config(self.config.scan).map_shape
+        volume = np.memmap(self.directory.volume, dtype="<f4", mode="r", shape=(*shape, bins))
+        total, count = np.zeros(bins), np.zeros(bins, dtype=np.int64)
+        for row in volume[index]:
+            usable = np.isfinite(row)
+            total += np.where(usable, row, 0).sum(axis=0, dtype=np.float64)
+            count += usable.sum(axis=0)
+        return total / np.maximum(count, 1), count
 
     def _load(self) -> PatternFit:
         state = LedgerReader(self.directory.ledger, ScanGrid.from_config(self.config.scan)).snapshot().state

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from helpers.browser import barriers, look, press, severe, shown_revision, text, wait, whole_page
+from helpers.browser import barriers, coloured, look, press, severe, shown_revision, text, told, wait, whole_page
 from helpers.dashboard import KEY, SCAN, serving
 from helpers.fake_run import FakeRun
 from helpers.ports import free_port
@@ -166,22 +166,10 @@ def test_strain_is_drawn_by_class_particle_and_line(driver: Any, run: FakeRun) -
         wait(driver, lambda d: body.get_attribute("data-voxel") == place, "the particle's voxel")
         wait(driver, lambda d: "ε (7.80 ± 0.20)" in text(d, "wh-key"), "the whole pattern's line")
         assert "ε (8.00 ± 0.60)" in text(driver, "wh-key")
-        for name in ("wh-plot", "strain-plot", "particles-plot"):
-            assert coloured(driver, name) > 100, name
-
-
-def coloured(driver: Any, name: str) -> int:
-    """Pixels of a plot's canvas that are neither empty nor gray, as grid and letters are."""
-    return int(
-        driver.execute_script(
-            "const c = document.querySelector(`#${arguments[0]} canvas`);"
-            "const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
-            "let n = 0; for (let i = 0; i < d.length; i += 4)"
-            " n += d[i + 3] > 0 && Math.max(d[i], d[i + 1], d[i + 2]) - Math.min(d[i], d[i + 1], d[i + 2]) > 40;"
-            "return n",
-            name,
-        )
-    )
+        assert text(driver, "voxel-key").split() == ["measured", "fit"]
+        assert "Amount of spinel" in text(driver, "voxel-values")
+        for name in ("voxel-plot", "wh-plot", "strain-plot", "particles-plot"):
+            assert coloured(driver, f"#{name} canvas") > 100, name
 
 
 def test_it_comes_back_when_the_server_does(driver: Any, run: FakeRun) -> None:
@@ -269,6 +257,8 @@ def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
                 driver.find_element("id", "map").click()
                 wait(driver, lambda d: d.find_element("id", "voxel-body").get_attribute("data-voxel"), "the voxel")
                 wait(driver, lambda d: "frame" in text(d, "frame-number"), "the detector frame")
+                if width == 390:
+                    pinch(driver)
                 overflow = driver.execute_script("return document.documentElement.scrollWidth - innerWidth")
                 assert overflow <= 0, f"the page is wider than {width}"
                 assert barriers(driver) == []
@@ -278,3 +268,15 @@ def test_pictures_of_the_page(driver: Any, tmp_path: Path) -> None:
             assert severe(driver) == []
     finally:
         look(driver)
+
+
+def pinch(driver: Any) -> None:
+    """Two fingers on the map, twice as far from each other at the end."""
+    place = "const box = document.getElementById('map').getBoundingClientRect(); return [box.x, box.y, box.width]"
+    x, y, width = driver.execute_script(place)
+    for kind, apart in (("touchStart", 0.2), ("touchMove", 0.4), ("touchEnd", None)):
+        u = () if apart is None else (0.5 - apart / 2, 0.5 + apart / 2)
+        points = [{"x": x + end * width, "y": y + 0.5 * width, "id": n} for n, end in enumerate(u)]
+        driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    wait(driver, lambda d: float(told(d, "map", "zoom") or 0) > 1.5, "the zoom")
+    driver.find_element("id", "zoom-whole").click()

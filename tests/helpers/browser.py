@@ -17,6 +17,21 @@ FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+LISTENER = """
+const proto = CanvasRenderingContext2D.prototype, { fillText, clearRect } = proto;
+proto.fillText = function (...said) { (this.canvas.written ??= []).push(said[0]); fillText.apply(this, said); };
+proto.clearRect = function (...box) { this.canvas.written = []; clearRect.apply(this, box); };
+"""
+COUNT = """
+const [canvas, colour] = arguments;
+const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+let n = 0;
+for (let i = 0; i < data.length; i += 4) {
+  const own = [data[i], data[i + 1], data[i + 2]];
+  if (data[i + 3]) n += colour ? own.every((c, k) => c === colour[k]) : Math.max(...own) - Math.min(...own) > 40;
+}
+return n;
+"""
 BARRIERS = ("serious", "critical")
 Found = TypeVar("Found")
 
@@ -94,6 +109,22 @@ def told(driver: Any, name: str, key: str) -> str | None:
 def shown_revision(driver: Any) -> str | None:
     """The revision of the map that is seen."""
     return told(driver, "map", "revision")
+
+
+def hear_canvases(driver: Any) -> None:
+    """From the next page on, `written` knows what canvases say."""
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": LISTENER})
+
+
+def written(driver: Any, name: str) -> list[str]:
+    """What is written on the canvas `name` now."""
+    return list(driver.execute_script("return document.getElementById(arguments[0]).written ?? []", name))
+
+
+def coloured(driver: Any, selector: str, colour: tuple[int, int, int] | None = None) -> int:
+    """Pixels of a canvas of this colour; of any that is not gray, as grid and letters are."""
+    canvas = driver.find_element("css selector", selector)
+    return int(driver.execute_script(COUNT, canvas, colour))
 
 
 def severe(driver: Any) -> list[str]:

@@ -16,6 +16,9 @@ const byId = (id) => document.getElementById(id);
 const SIDES = ["own", "other"];
 const FULL = 4 * Math.PI;
 
+// The run as a person calls it: the text of the chosen option.
+const nameOf = (select) => select.selectedOptions[0].text;
+
 // The axis as q in 1/Å, in which runs of any wavelength compare.
 export function toQ({ axis, unit, wavelength }) {
   if (unit === "q_A^-1") return axis;
@@ -70,7 +73,7 @@ export function startCompare(store) {
     const found = await getArray(mapPath(select.value, there, entry)).catch(() => null);
     pictures.own = paint(plane, entry.palette, limits);
     pictures.other = found && paint(found, entry.palette, limits);
-    byId("compare-note").textContent = found ? `${entry.title}, on one scale` : `${select.value} has no map ${entry.title}`;
+    byId("compare-note").textContent = found ? `${entry.title}, on one scale` : `${nameOf(select)} has no map ${entry.title}`;
     byId("compare-other").dataset.map = found ? entry.name : "";
     redraw();
   });
@@ -97,7 +100,7 @@ export function startCompare(store) {
     byId("compare-key").replaceChildren(
       ...key([
         { text: `this run, ${count(own.patterns[classes.value].voxels)} voxels`, colour: "var(--accent)" },
-        { text: `${select.value}, ${count(other.patterns[classes.value].voxels)} voxels`, colour: "var(--line-b)" },
+        { text: `${nameOf(select)}, ${count(other.patterns[classes.value].voxels)} voxels`, colour: "var(--line-b)" },
         ...marks.map(({ name, colour }) => ({ text: name, colour, mark: "tick" })),
       ]),
     );
@@ -108,9 +111,9 @@ export function startCompare(store) {
     byId("compare-body").hidden = !compared;
     if (!compared) return;
     byId("compare-own-name").textContent = `this run: ${compared.own.sample || compared.own.scan}`;
-    byId("compare-other-name").textContent = `${select.value}: ${compared.other.sample || compared.other.scan}`;
+    byId("compare-other-name").textContent = `${nameOf(select)}: ${compared.other.sample || compared.other.scan}`;
     drawPatterns(state);
-    byId("compare-table").replaceChildren(row(["mean ± σ of the voxels", "this run", select.value, "difference ± error"], "th"), ...tableRows(compared));
+    byId("compare-table").replaceChildren(row(["mean ± σ of the voxels", "this run", nameOf(select), "difference ± error"], "th"), ...tableRows(compared));
     refreshMaps();
   }
 

@@ -52,6 +52,7 @@ function showGaps({ frames, status, disconnected }) {
 }
 
 function showNotes(notes) {
+  byId("notes-title").hidden = byId("notes").hidden = !notes.length;
   byId("notes").replaceChildren(
     ...notes.map(([time, text]) => {
       const item = document.createElement("li");

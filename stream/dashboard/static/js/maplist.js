@@ -26,11 +26,20 @@ function rebuild(store, nav) {
   );
 }
 
+// How far a span from `from` to `to` lies beyond what is seen from `low` to `high`.
+const beyond = (from, to, low, high) => (from < low ? from - low : to > high ? to - high : 0);
+
+// Scrolls the list and, unlike scrollIntoView, never the page.
+function show(nav, entry) {
+  const [seen, own] = [nav, entry].map((each) => each.getBoundingClientRect());
+  nav.scrollBy(beyond(own.left, own.right, seen.left, seen.right), beyond(own.top, own.bottom, seen.top, seen.bottom));
+}
+
 function mark(state, nav) {
   for (const each of nav.querySelectorAll("button")) {
     const chosen = each.dataset.map === state.entryId;
     each.setAttribute("aria-pressed", chosen);
-    if (chosen && nav.scrollWidth > nav.clientWidth) each.scrollIntoView({ block: "nearest", inline: "nearest" });
+    if (chosen) show(nav, each);
   }
 }
 

@@ -13,7 +13,7 @@ function whyMasked({ planeEntry: entry, mask, status }, voxel, at) {
   if (!inField(grid, voxel)) return "outside the field of view";
   const code = mask?.data[at];
   const reason = code === 0 ? entry.unmasked : status.mask_reasons?.[code];
-  return reason ? `masked: ${reason}` : "no value here";
+  return reason ? `masked: ${reason}` : ["acquiring", "finishing"].includes(status.status) ? "nothing here yet" : "no value here";
 }
 
 function valueText(state, voxel) {

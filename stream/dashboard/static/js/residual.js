@@ -16,7 +16,7 @@ export function startResidual(store) {
     if (!trace.length || now === drawn) return;
     drawn = now;
     plot?.destroy();
-    plot = makePlot(byId("residual-plot"), { height: 150, lines: [{ ink: "accent", width: 1.5 }], xLabel: "step", whole: true });
+    plot = makePlot(byId("residual-plot"), { height: 150, log: true, lines: [{ ink: "accent", width: 1.5 }], xLabel: "step", whole: true });
     plot.setData([trace.map((_, i) => i + 1), trace]);
   });
 }

@@ -13,6 +13,7 @@ export function startSinogram(store) {
   const select = byId("sinogram-name");
   let found = null;
   let picture = null;
+  let pointed = null; // in fractions of the canvas
   const redraw = crisp(canvas, (context, width, height) => {
     if (picture) context.drawImage(picture, 0, 0, width, height);
   });
@@ -24,6 +25,18 @@ export function startSinogram(store) {
     if (names.includes(sinogram)) select.value = sinogram;
   }
 
+  // What is under the pointer, in the newest revision too.
+  function tell() {
+    const note = byId("sinogram-note");
+    if (!pointed) return note.replaceChildren();
+    const [angles, positions] = found.shape;
+    const row = Math.min(angles - 1, Math.floor(pointed.v * angles));
+    const column = Math.min(positions - 1, Math.floor(pointed.u * positions));
+    const value = found.data[row * positions + column];
+    const { angles: omega, motor } = store.state.status.grid;
+    note.textContent = `${number(motor[column], 3)} µm   ${number(omega[row], 4)}°   ${Number.isFinite(value) ? number(value) : "not measured"}`;
+  }
+
   const refresh = latest(async () => {
     const { status, revision, slice } = store.state;
     if (!revision) return;
@@ -33,20 +46,18 @@ export function startSinogram(store) {
     picture = paint(found, "viridis", autoscale(found.data));
     canvas.setAttribute("aria-label", `Sinogram ${select.value}, ${found.shape.join(" angles by ")} positions`);
     canvas.dataset.sinogram = select.value;
-    byId("sinogram-note").textContent = "";
+    tell();
     redraw();
   });
   store.on(["revision", "slice", "sinogram"], refresh);
   store.on(["sinogram"], ({ sinogram }) => (select.value = sinogram));
   select.addEventListener("change", () => store.set({ sinogram: select.value }));
   canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
-    if (!found) return;
-    const [angles, positions] = found.shape;
-    const row = Math.min(angles - 1, Math.floor((offsetY / canvas.clientHeight) * angles));
-    const column = Math.min(positions - 1, Math.floor((offsetX / canvas.clientWidth) * positions));
-    const value = found.data[row * positions + column];
-    const told = Number.isFinite(value) ? number(value) : "not measured";
-    const { angles: omega, motor } = store.state.status.grid;
-    byId("sinogram-note").textContent = `${number(motor[column], 3)} µm   ${number(omega[row], 4)}°   ${told}`;
+    pointed = { u: offsetX / canvas.clientWidth, v: offsetY / canvas.clientHeight };
+    if (found) tell();
+  });
+  canvas.addEventListener("pointerleave", () => {
+    pointed = null;
+    if (found) tell();
   });
 }

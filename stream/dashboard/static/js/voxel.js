@@ -60,6 +60,8 @@ function noteOf({ inside, pattern, fit_refused: refused }) {
   return refused ? `Not fitted: ${refused}` : "";
 }
 
+const placeText = (y, x) => `x ${signed(x)} µm   y ${signed(y)} µm`;
+
 export function startVoxel(store) {
   const refresh = latest(async () => {
     const { voxel, slice, status, revision } = store.state;
@@ -75,13 +77,17 @@ export function startVoxel(store) {
       byId("voxel-place").textContent = "";
       byId("voxel-class").hidden = true;
       store.set({ voxelData: null });
+      return;
     }
+    const { x, y } = state.status.grid;
+    byId("voxel-place").textContent = placeText(y[state.voxel.y], x[state.voxel.x]);
+    byId("voxel-body").ariaBusy = true; // what is seen is the last voxel's
   });
   store.on(["voxel", "slice", "revision"], refresh);
   store.on(["voxelData"], ({ voxelData: found }) => {
     if (!found) return;
-    const { x, y } = found.position_um;
-    byId("voxel-place").textContent = `x ${signed(x)} µm   y ${signed(y)} µm`;
+    byId("voxel-place").textContent = placeText(found.position_um.y, found.position_um.x);
+    byId("voxel-body").ariaBusy = false;
     byId("voxel-body").dataset.voxel = `${found.slice},${found.y},${found.x}`;
     byId("voxel-note").textContent = noteOf(found);
     byId("voxel-plot").hidden = found.pattern === null;
