@@ -213,3 +213,26 @@ def test_a_fluorescence_stream_that_never_comes(site: Site, ended: list[Command]
     found = results(site.folder / "run")
     assert np.isnan(found["maps/xrf_Ni"]).all()
     assert np.nanmax(found["maps/xrf_coverage"]) == 0
+
+
+@pytest.mark.slow
+def test_a_diffraction_stream_that_never_comes(site: Site, ended: list[Command]) -> None:
+    """Element maps come live, and are final when a person ends the scan."""
+    site.write(scan={"angles": {"start": 0.0, "step": 15.0, "count": 12}}, reconstruction={"iterations": 5})
+    source, config = virtual(site), load_config(site.path)
+    assert config.fluorescence is not None
+    with Sender(config.fluorescence.endpoint) as sender:
+        sender.send([spectra_border("start"), *(spectra_message(n, *source.spectra(n)) for n in range(288))])
+        sender.send([spectra_border("end")])
+        run = site.run()
+        ended.append(run)
+        until(site.on_page, "live element maps", 120)
+        key = RunDirectory(site.folder / "run").key.read_text().strip()
+        finish = f"http://127.0.0.1:{site.page}/api/v1/scans/tiny/finish"
+        until(lambda: spectra_frames(site)["integrated"] == 288, "all spectra")
+        httpx.post(finish, headers={"Authorization": f"Bearer {key}"}, trust_env=False).raise_for_status()
+        assert run.wait(120) == 3, run.err
+    found = results(site.folder / "run")
+    assert np.nanmin(found["maps/xrf_coverage"]) > 0.999
+    assert correlation(found["maps/xrf_Ni"], found["fluorescence/volume"].sum(axis=-1)) > 0.9
+    assert np.isnan(found["maps/global"]).all()
