@@ -166,3 +166,23 @@ def point_at_maps(processor: Any) -> MsgGenerator[None]:
     yield from bps.complete(processor, wait=True)
     yield from bps.declare_stream(processor, name=MAPS, collect=True)
     yield from bps.collect(processor, name=MAPS)
+
+
+def section_of(
+    angles: Mapping[str, Any],
+    positions: Mapping[str, float],
+    slices: Mapping[str, float] | None,
+    order: Sequence[str],
+    snake: bool,
+) -> dict[str, Any]:
+    """The config's `scan` section."""
+    section = {"angles": dict(angles), "positions": dict(positions), "order": list(order), "snake": snake}
+    return section if slices is None else {**section, "slices": dict(slices)}
+
+
+def motors_of(
+    angle: NamedMovable[Any], position: NamedMovable[Any], height: NamedMovable[Any] | None
+) -> dict[AxisName, NamedMovable[Any]]:
+    """Motors by axis."""
+    motors: dict[AxisName, NamedMovable[Any]] = {"angle": angle, "position": position}
+    return motors if height is None else {"slice": height, **motors}

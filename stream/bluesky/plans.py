@@ -9,7 +9,8 @@ from typing import Any
 from bluesky.protocols import Flyable, NamedMovable, Readable
 from bluesky.utils import MsgGenerator
 
-from stream.bluesky.course import Scan, flown, stepped
+from stream.bluesky.agent import steered
+from stream.bluesky.course import Scan, flown, motors_of, section_of, stepped
 from stream.bluesky.enough import Criterion, GoodEnough
 from stream.core.config.scan import AxisName
 from stream.core.scan import AXES
@@ -137,6 +138,35 @@ def xrdct_until(
     return (yield from scan.run(stepped(scan, enough)))
 
 
+def xrdct_adaptive(
+    detectors: Sequence[Readable[Any]],
+    processor: NamedMovable[Any],
+    angle: NamedMovable[Any],
+    position: NamedMovable[Any],
+    angles: Mapping[str, Any],
+    positions: Mapping[str, float],
+    projections: int,
+    height: NamedMovable[Any] | None = None,
+    slices: Mapping[str, float] | None = None,
+    maps: bool = False,
+    frame: str | None = None,
+    monitor: str | None = None,
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[str]:
+    """A tomography of at most `projections`, each the one that its maps lack most; returns the run's uid.
+
+    Slices whose class maps still change and angles far from any measured come first (`NextProjection`). It is
+    bluesky-adaptive's ``optimize_in_run`` that asks. Other arguments as of `xrdct_scan` and `xrdct_until`.
+    """
+    section = section_of(angles, positions, slices, AXES, False)
+    device: Any = processor
+    scan = Scan(
+        detectors=detectors, motors=motors_of(angle, position, height), section=section, processor=device, maps=maps,
+        told={"frame": frame, "monitor": monitor}, md=md,
+    )  # fmt: skip
+    return (yield from steered(scan, projections))
+
+
 def align_axis(
     detectors: Sequence[Readable[Any]],
     angle: NamedMovable[Any],
@@ -182,23 +212,3 @@ def calibrate(
             detectors, position, height, positions, slices, processor=processor, frame=frame, monitor=monitor, md=named
         )
     )
-
-
-def section_of(
-    angles: Mapping[str, Any],
-    positions: Mapping[str, float],
-    slices: Mapping[str, float] | None,
-    order: Sequence[str],
-    snake: bool,
-) -> dict[str, Any]:
-    """The config's `scan` section."""
-    section = {"angles": dict(angles), "positions": dict(positions), "order": list(order), "snake": snake}
-    return section if slices is None else {**section, "slices": dict(slices)}
-
-
-def motors_of(
-    angle: NamedMovable[Any], position: NamedMovable[Any], height: NamedMovable[Any] | None
-) -> dict[AxisName, NamedMovable[Any]]:
-    """Motors by axis."""
-    motors: dict[AxisName, NamedMovable[Any]] = {"angle": angle, "position": position}
-    return motors if height is None else {"slice": height, **motors}

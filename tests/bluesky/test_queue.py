@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import zmq
-from helpers.beamline import KEYS
-from helpers.chain import until
+from helpers import beamline
+from helpers.beamline import KEYS, Beamline
+from helpers.chain import Command, results, until
 from helpers.hutch import Hutch
 from helpers.ports import free_port
 
-from stream.bluesky import plans
+from stream.bluesky import Forwarder, plans
 from stream.bluesky.processor import Processor
 from stream.bluesky.virtual_flyer import VirtualFlyer
 from stream.core.documents import KeptDocuments
@@ -31,7 +33,8 @@ ANGLES = {"start": 0, "step": 45, "count": 5}
 POSITIONS = {"start": -2, "step": 2, "count": 3}
 SLICES = {"count": 2, "step": 5}
 SECTION: dict[str, Any] = {"angles": ANGLES, "positions": POSITIONS, "slices": SLICES}
-PLANS = {name: getattr(plans, name) for name in ("xrdct_scan", "xrd_raster", "xrdct_until", "align_axis", "calibrate")}
+NAMES = ("xrdct_scan", "xrd_raster", "xrdct_until", "xrdct_adaptive", "align_axis", "calibrate")
+PLANS = {name: getattr(plans, name) for name in NAMES}
 AXES = [["detector"], "rot", "x"]
 ITEMS: list[dict[str, Any]] = [
     {"name": "xrdct_scan", "args": [*AXES, ANGLES, POSITIONS], "kwargs": {**KEYS, "md": {"proposal": 7}}},
@@ -41,7 +44,13 @@ ITEMS: list[dict[str, Any]] = [
     {"name": "align_axis", "args": [*AXES, POSITIONS], "kwargs": {"count": 5, **KEYS}},
     {"name": "xrdct_until", "args": [["detector"], "processor", "rot", "x", ANGLES, POSITIONS],
      "kwargs": {"criterion": "classes", "agreement": 0.96, "seconds": 600}},
+    {"name": "xrdct_adaptive", "args": [["detector"], "processor", "rot", "x", ANGLES, POSITIONS, 4],
+     "kwargs": {"height": "z", "slices": SLICES, **KEYS}},
 ]  # fmt: skip
+LIVE: dict[str, Any] = {
+    "name": "xrdct_until", "args": [["camera"], "live", "turn", "shift", beamline.ANGLES, beamline.POSITIONS],
+    "kwargs": {"criterion": "time", "seconds": 0, **KEYS},
+}  # fmt: skip
 WRONG: list[dict[str, Any]] = [
     {"name": "xrdct_scan", "args": [["detector"], 3.5, "x", ANGLES, POSITIONS]},
     {"name": "xrdct_scan", "args": [*AXES, ANGLES]},
@@ -56,6 +65,12 @@ def namespace(hutch: Hutch) -> dict[str, Any]:
     motors = {motor.name: motor for motor in hutch.motors.values()}
     flyer = VirtualFlyer(detector, "position").with_device("flyer")
     return {**PLANS, **motors, "detector": detector, "flyer": flyer, "processor": Processor("http://127.0.0.1:9")}
+
+
+def with_a_processor(hutch: Hutch, live: Beamline) -> dict[str, Any]:
+    """Devices beside, whose frames go to a processor; the first plan's documents do, too."""
+    hutch.engine.subscribe(Forwarder(live.site.config["bluesky"]["endpoint"]))
+    return {"camera": live.detector, "turn": live.angle, "shift": live.position, "live": live.processor}
 
 
 def test_plans_are_described_checked_and_run(tmp_path: Path) -> None:
@@ -97,8 +112,11 @@ def manager(tmp_path: Path) -> Iterator[str]:
     script = tmp_path / "startup.py"
     script.write_text(
         f"import sys\nfrom pathlib import Path\nsys.path[:0] = {[str(folder), str(folder.parent)]!r}\n"
-        "from helpers.hutch import Hutch\nfrom test_queue import namespace\n"
+        "from helpers.beamline import make_beamline\nfrom helpers.hutch import Hutch\n"
+        "from test_queue import namespace, with_a_processor\n"
         f"hutch = Hutch(Path({str(tmp_path / 'documents')!r}))\nRE = hutch.engine\nglobals().update(namespace(hutch))\n"
+        f"held = make_beamline(Path({str(tmp_path / 'live')!r}))\n"
+        "globals().update(with_a_processor(hutch, held.__enter__()))\n"
     )
     redis, control, info = free_port(), f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
     commands = [
@@ -142,13 +160,19 @@ def test_a_real_worker_runs_a_queue_of_plans(manager: str, tmp_path: Path) -> No
     until(lambda: ask("status").get("manager_state") == "idle", "the manager")
     assert ask("environment_open")["success"]
     until(lambda: ask("status")["worker_environment_exists"], "its worker", 180)
-    for item in ITEMS[:5]:
+    run = Command(["run", "config.yaml", "--output", "run", "--once"], tmp_path / "live", {})
+    for item in (LIVE, *ITEMS[:5]):
         added = ask("queue_item_add", item={**item, "item_type": "plan"}, user="test", user_group="primary")
         assert added["success"], added["msg"]
-    assert ask("queue_start")["success"]
-    until(lambda: ask("status")["items_in_history"] == 5, "the end of the queue", 180)
-    outcomes = [item["result"]["exit_status"] for item in ask("history_get")["items"]]
-    assert outcomes == ["completed"] * 5, (tmp_path / "manager.log").read_text()[-4000:]
+    try:
+        assert ask("queue_start")["success"]
+        until(lambda: ask("status")["items_in_history"] == 6, "the end of the queue", 300)
+        outcomes = [item["result"]["exit_status"] for item in ask("history_get")["items"]]
+        assert outcomes == ["completed"] * 6, (tmp_path / "manager.log").read_text()[-4000:]
+        assert run.wait() == 3, "its time was out after the first projection"
+    finally:
+        run.end()
     ask("environment_close")
     stops = [d.content for d in KeptDocuments(tmp_path / "documents").new() if d.name == "stop"]
-    assert [stop["num_events"]["primary"] for stop in stops] == [15, 15, 6, 6, 15]
+    assert [stop["num_events"]["primary"] for stop in stops] == [6, 15, 15, 6, 6, 15]
+    assert np.isfinite(results(tmp_path / "live" / "run")["patterns"]).any(axis=-1).sum() == 6
