@@ -7,7 +7,7 @@ Each projection is compared with what the others predict for it:
 - projections: a monitor off by a factor for a whole line. The median ratio to the prediction, against that of the
   other projections.
 - positions: the stripe that becomes a ring. The median residual over all angles, against that of its neighbours and
-  against what the curvature of the prediction explains: an edge that is a circle about the axis, such as a
+  against what the median curvature of the predictions explains: an edge that is a circle about the axis, such as a
   capillary's wall, leaves a residual at constant position too, and is told from a stripe by it.
 
 Distances are in scales that the data give: median absolute deviations, for rays what nine of ten of like steepness
@@ -68,11 +68,14 @@ def find_outliers(
     full = known.any(axis=1)
     if full.sum() < _FEWEST or known.any(axis=0).sum() < _FEWEST or not np.nanmax(np.abs(rays)) > 0:
         return None
-    weights, angles = known.astype(np.float64), np.asarray(angles_deg, np.float64)
+    trusted, angles = known, np.asarray(angles_deg, np.float64)
     for _ in range(2):
-        predicted = predict(rays, weights == 1, angles, positions_um, center_um)
+        predicted = predict(rays, trusted, angles, positions_um, center_um)
         single, projection, position = _weigh(rays, predicted, angles)
         weights = np.where(known, single * projection[:, None] * position, 0.0)
+        if np.array_equal(weights == 1, trusted):
+            break  # nothing is suspect: the second round would be the first again
+        trusted = weights == 1
     apart = (single < 1) & (projection[:, None] == 1) & (position == 1) & known
     return Outliers(
         weights=weights,
@@ -93,7 +96,7 @@ def _weigh(rays: Reals, predicted: Reals, angles: Reals) -> tuple[Reals, Reals, 
     return (
         _weight(_beyond(rays - stripes, scaled, angles), usual),
         _weight(factors - 1, _scale(factors[np.isfinite(rays).any(axis=1)])),  # others are 1, and tell nothing
-        _weight(excess, _scale_of_stripes(excess, np.median(predicted, axis=0))),
+        _weight(excess, _scale_of_stripes(excess, predicted)),
     )
 
 
@@ -105,17 +108,17 @@ def _factors(rays: Reals, predicted: Reals) -> Reals:
     return np.where(np.isfinite(factors), factors, 1.0)
 
 
-def _scale_of_stripes(excess: Reals, profile: Reals) -> Reals:
-    """Usual excess (position,) over the neighbours, and what the edges in the median prediction explain of it."""
-    edges = maximum_filter(np.abs(_from_neighbours(profile)), _AROUND)
+def _scale_of_stripes(excess: Reals, predicted: Reals) -> Reals:
+    """Usual excess (position,) over the neighbours, and what edges that stay where they are explain of it."""
+    edges = maximum_filter(np.abs(np.median(_from_neighbours(predicted), axis=0)), _AROUND)
     sharpest = np.argsort(edges)[-(edges.size // 4) :]
     share = 1.4826 * np.median(np.abs(excess[sharpest]) / np.maximum(edges[sharpest], 1e-300))
     return np.hypot(_scale(excess), share * edges)
 
 
 def _from_neighbours(values: Reals) -> Reals:
-    around = np.pad(values, 1, mode="edge")
-    return np.asarray(values - (around[2:] + around[:-2]) / 2)
+    around = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(1, 1)], mode="edge")
+    return np.asarray(values - (around[..., 2:] + around[..., :-2]) / 2)
 
 
 def _beyond(rays: Reals, predicted: Reals, angles: Reals) -> Reals:
