@@ -73,7 +73,12 @@ class Beamline:
 
 @contextmanager
 def make_beamline(
-    folder: Path, angles: dict[str, Any] = ANGLES, positions: dict[str, Any] = POSITIONS, **config: Any
+    folder: Path,
+    angles: dict[str, Any] = ANGLES,
+    positions: dict[str, Any] = POSITIONS,
+    preset: str = "ncm622-cycled",
+    seed: int = 5,
+    **config: Any,
 ) -> Iterator[Beamline]:
     """A beamline whose processor has its config in `folder`, with changes; the plan tells the grid."""
     site = tiny_site(folder, **{"bluesky": {"endpoint": f"tcp://127.0.0.1:{free_port()}"}, **config})
@@ -85,9 +90,9 @@ def make_beamline(
     site.config["scan"] = scan  # the plan tells the grid
     site.write()
     integrator = load_geometry(loaded.detector.geometry).integrator
-    virtual = VirtualScan(ScanGrid.from_config(loaded.scan), integrator, find_preset("ncm622-cycled"), seed=5)
+    virtual = VirtualScan(ScanGrid.from_config(loaded.scan), integrator, find_preset(preset), seed=seed)
     pixel = (integrator.detector.pixel1, integrator.detector.pixel2)
-    series = Series(virtual.grid.size, virtual.detector.pixel_mask, virtual.detector.wavelength, pixel, 5)
+    series = Series(virtual.grid.size, virtual.detector.pixel_mask, virtual.detector.wavelength, pixel, seed)
     engine = RunEngine(context_managers=[])
     angle, position = SimMotor("rot", units="deg"), SimMotor("x", units="um")
     encoder = make_encoder("dectris-2", series)
