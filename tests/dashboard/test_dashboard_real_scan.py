@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.browser import barriers, choose, click, drag, severe, shown_revision, text, told, wait, whole_page
+from helpers.browser import (
+    barriers,
+    choose,
+    click,
+    coloured,
+    drag,
+    severe,
+    shown_revision,
+    text,
+    told,
+    wait,
+    whole_page,
+)
 from helpers.chain import Command, Site, tiny_site, until
 
 from stream.core.rundir import RunDirectory
@@ -67,6 +80,7 @@ def test_a_scan_is_followed_steered_and_looked_into(driver: Any, scan: Scan, tmp
     wait(driver, lambda d: text(d, "status") == "complete", "the end", 120)
     severe(driver)  # it complained of the server that was away, as it should
     everything_else(driver)
+    the_same_run_beside(driver, scan)
     assert severe(driver) == []
     assert barriers(driver) == []
     whole_page(driver, tmp_path / "out" / "screenshots" / "real-scan.png")
@@ -90,3 +104,21 @@ def everything_else(driver: Any) -> None:
     wait(driver, lambda d: text(d, "map-title") == "Composite", "the composite")
     driver.find_element("css selector", "[data-map=class_index]").click()
     wait(driver, lambda d: told(d, "map", "map") == "class_index", "the classes")
+    for plot in ("sum-plot", "voxel-plot", "residual-plot"):
+        assert coloured(driver, f"#{plot} canvas") > 50, plot
+    integrated = next(line for line in text(driver, "ledger").splitlines() if line.startswith("Integrated"))
+    assert integrated.split()[1:] == ["144", "100", "%"]
+
+
+def the_same_run_beside(driver: Any, scan: Scan) -> None:
+    """A copy of the run compared with it: the same map, the same means."""
+    folder = scan.site.folder
+    shutil.copytree(folder / "run", folder / "twin", ignore=shutil.ignore_patterns("key", "tiled"))
+    driver.get("about:blank")
+    driver.get(scan.link)
+    choose(driver, "compare-run", "twin")
+    wait(driver, lambda d: told(d, "compare-other", "map"), "the other run's map")
+    same = "return ['own', 'other'].map((side) => document.getElementById(`compare-${side}`).toDataURL())"
+    wait(driver, lambda d: len(set(d.execute_script(same))) == 1, "the same map twice")
+    assert coloured(driver, "#compare-other") > 100
+    assert coloured(driver, "#compare-plot canvas") > 100
