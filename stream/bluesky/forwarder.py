@@ -15,11 +15,13 @@ import zmq
 
 from stream.core.config import Curve
 from stream.core.documents import encode_document
+from stream.core.errors import MessageError, Reject
 from stream.ingest.curve import keys_of, to_server
 
 ROOM = 100_000
 """Documents that wait while the processor is away; the oldest are dropped first, and counted."""
 BATCH = 500_000  # bytes of one HTTP request
+REFUSED = frozenset({413, 422})  # what is too large or no document, now and for ever
 POLL = 0.1
 BACKOFF = 1.0  # seconds between two attempts over HTTP
 FAREWELL = 5.0
@@ -81,7 +83,11 @@ class Forwarder:
             with self._news:
                 self._news.wait_for(lambda: self._closing or bool(self._waiting), POLL)
                 batch = list(self._waiting)
-            sent = self._carrier.carry(batch) if batch else 0
+            try:
+                sent = self._carrier.carry(batch) if batch else 0
+            except MessageError as error:
+                self._drop(str(error))
+                sent = 1
             with self._news:
                 for _ in range(min(sent, len(self._waiting))):
                     self._waiting.popleft()
@@ -97,7 +103,13 @@ class Carrier(Protocol):
     """How messages travel."""
 
     def carry(self, messages: list[Message]) -> int:
-        """Send from the first one on; how many went."""
+        """Send from the first one on; how many went.
+
+        Raises
+        ------
+        MessageError
+            where the first one will never be taken.
+        """
         ...
 
     def close(self) -> None:
@@ -148,8 +160,15 @@ class ByHttp:
             count += 1
         documents = [[name.decode(), orjson.Fragment(content)] for _, name, content in messages[:count]]
         try:
-            self._client.post(self._url, content=orjson.dumps({"documents": documents})).raise_for_status()
+            answer = self._client.post(self._url, content=orjson.dumps({"documents": documents}))
         except httpx.HTTPError:
+            time.sleep(BACKOFF)
+            return 0
+        if answer.status_code in REFUSED:
+            if count > 1:
+                return self.carry(messages[: count // 2])
+            raise MessageError(Reject.NOT_DECODABLE, f"the processor refuses a document: {answer.text[:200]}")
+        if answer.is_error:
             time.sleep(BACKOFF)
             return 0
         return count

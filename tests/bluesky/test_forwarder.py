@@ -47,14 +47,17 @@ def test_to_a_processor_that_comes_late_and_comes_again(tmp_path: Path, caplog: 
     assert sender.dropped == 0
 
 
-def test_over_http(tmp_path: Path) -> None:
+def test_over_http(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that is too large is dropped and counted, and holds up none behind it."""
     run = FakeRun(tmp_path)
     with serving(run) as url:
         sender = Forwarder(url, KEY)
-        for name, document in PLAN:
+        for name, document in [*PLAN[:50], ("event", {"notes": "x" * 2_000_000}), *PLAN[50:]]:
             sender(name, document)
         until(lambda: kept(run.directory.documents) == PLAN, "the documents")
         sender.close()
+    assert sender.dropped == 1
+    assert "refuses a document" in caplog.text
 
 
 def test_what_is_too_much_is_dropped_and_counted(
