@@ -46,8 +46,9 @@ def write_instrument(config: Config, image: Path, calibrant: str, output: Path) 
     found = calibrate(integrate.axis, intensity, variance, load_structure(standard.lower()), response)
     instrument, drawing = found.instrument, output.with_suffix(".svg")
     save_instrument(instrument.without(dead), output)
-    drawing.write_text(draw(integrate.axis, intensity, variance, found), encoding="utf-8")
-    sigma, gamma = (np.rad2deg(width) for width in instrument.widths(np.deg2rad(instrument.valid)))
+    drawing.write_text(draw(integrate.axis, intensity, variance, found, response), encoding="utf-8")
+    ends = np.deg2rad(instrument.valid)
+    sigma, gamma = map(np.rad2deg, instrument.widths(ends, response.seen(ends)[0]))
     low, high = instrument.valid
     return (
         f"{output}: σ {sigma[0]:.4f}° to {sigma[1]:.4f}°, γ {gamma[0]:.4f}° to {gamma[1]:.4f}° "

@@ -38,8 +38,9 @@ def test_mean_and_variance_of_each_bin(geometry: Geometry, unit: str) -> None:
     assert np.abs(found.shift - (mean - axis.two_theta))[full].max() < 0.01 * step.mean()
     # a pixel's own variance does not depend on where it lies on a ring
     pixel = (PIXEL / DISTANCE * flat) ** 2 / 12
-    usual = step**2 / 12 + np.deg2rad(found.pixel) ** 2 * flat**2 / 12 + np.deg2rad(np.deg2rad(found.rest)) * flat**2
-    expected = variance + pixel - usual
+    seen, box = found.seen(axis.two_theta)
+    usual = step**2 / 12 + box**2 / 12 + np.deg2rad(np.deg2rad(found.rest)) * seen**2
+    expected = variance + (mean - axis.two_theta) ** 2 + pixel - usual
     assert np.abs(found.excess - expected)[full].max() < 0.02 * usual.mean()
 
 
@@ -48,6 +49,25 @@ def test_a_pixel_is_a_box_and_a_gaussian_of_its_variance(geometry: Geometry) -> 
     pixel = np.rad2deg(PIXEL / DISTANCE)
     assert found.pixel**2 / 12 + found.rest == pytest.approx(pixel**2 / 12, rel=0.01)
     assert 0.84 < found.pixel / pixel < 0.94  # a quarter ring to its corner: 45° alone is 0.84, all azimuths 0.93
+
+
+def test_each_ring_of_a_tilted_detector_has_its_own_pixel(tmp_path: Path) -> None:
+    """Of the pixels whose middle is near a ring: what their edges cover of 2θ, by differences of 2θ itself."""
+    write_poni(tmp_path / "detector.poni", (256, 256), 150e-6, DISTANCE, rot1=-0.04, rot2=0.03)
+    geometry = load_geometry(tmp_path / "detector.poni")
+    plain = IntegrationConfig(bins=1200, solid_angle=False, polarization=None)
+    found = Response.of(geometry, plain, np.zeros(geometry.shape, dtype=bool))
+    two_theta = geometry.positions("2th_deg")
+    edges = np.stack(np.gradient(two_theta)).reshape(2, -1)
+    lengths = []
+    for ring in np.deg2rad([6.0, 12.0, 18.0, 23.0]):
+        near = np.abs(two_theta.ravel() - ring) < np.deg2rad(0.2)
+        seen, box = found.seen(ring)
+        lengths.append(float(np.sqrt(np.mean(np.sum(edges[:, near] ** 2, axis=0))) / seen))
+        assert box == pytest.approx(np.mean(np.sum(edges[:, near] ** 4, axis=0)) ** 0.25, rel=0.01)
+    np.testing.assert_allclose(lengths, lengths[0], rtol=3e-3)  # cos²2θ alone is 3 % off
+    untilted = np.cos(np.deg2rad([6.0, 23.0])) ** 2
+    assert np.ptp(found.seen(np.deg2rad([6.0, 23.0]))[0] / untilted) > 0.02
 
 
 def test_split_pixels_are_wider(geometry: Geometry) -> None:

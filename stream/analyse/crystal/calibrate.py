@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from stream.core.errors import FitError
 Floats = npt.NDArray[np.float64]
 
 BACKGROUND_DEGREE = 6
+ROUNDS = 2  # in which bins are weighed by what the fit before expects in them
 LEAST_LINES = 3  # two parameters a width and a shift cannot stand on fewer
 LEAST_SIGNIFICANCE = 10.0  # counts above background, in standard deviations
 MARGIN = 0.02  # radians, some ten line widths
@@ -59,9 +60,12 @@ def calibrate(
     start = np.array([least + pixel**2 / 12, pixel**2 / 12, pixel / 10, pixel / 10, 0.0, 0.0])
     scale = np.array([pixel**2, pixel**2, pixel, pixel, pixel, 1e-3])
     low, high = np.array([least, 0, 0, 0, -np.inf, -np.inf]), np.full(6, np.inf)
-    fit = least_squares(problem.residual, start, bounds=(low, high), x_scale=scale, xtol=1e-10, max_nfev=200)
-    if not fit.success or not np.all(np.isfinite(fit.x)):
-        raise FitError(f"the lines of {structure.name} could not be fitted: {fit.message}")
+    for again in range(ROUNDS + 1):
+        fit = least_squares(problem.residual, start, bounds=(low, high), x_scale=scale, xtol=1e-10, max_nfev=200)
+        if not fit.success or not np.all(np.isfinite(fit.x)):
+            raise FitError(f"the lines of {structure.name} could not be fitted: {fit.message}")
+        if again < ROUNDS:
+            start, problem = fit.x, problem.weighed_by(problem.curve(fit.x))
     quality = 2 * fit.cost / max(1, problem.used.sum() - problem.columns - 6)
     covariance = np.linalg.pinv(problem.projected_normal(fit.x))[:4, :4] * max(1.0, quality)
     w, u, y, x = map(float, fit.x[:4])
@@ -88,6 +92,7 @@ class _Problem:
     edges: Floats  # 2θ, radians
     pattern: Floats
     weight: Floats  # 1/standard deviation, 0 for bins not used
+    count: Floats  # intensity of one count, so that the variance is this times the expected intensity
     two_theta: Floats  # of the lines in the model, radians
     measured: Floats  # of those strong enough to tell of the instrument
     background: Floats
@@ -98,17 +103,21 @@ class _Problem:
         cls, axis: RadialAxis, pattern: Floats, variance: Floats, structure: Structure, response: Response
     ) -> _Problem:
         usable = np.isfinite(pattern) & np.isfinite(variance)
-        positive = variance[usable & (variance > 0)]
-        if positive.size == 0:
+        counted = np.flatnonzero(usable & (pattern > 0) & (variance > 0))
+        if counted.size == 0:
             raise FitError(f"the pattern of {structure.name} is empty")
-        # a bin without counts has no variance of its own: it gets the smallest seen
-        weight = np.where(usable, 1 / np.sqrt(np.clip(variance, positive.min(), None)), 0.0)
-        weight[~usable] = 0.0
+        # a bin without counts has no variance of its own: that of one count is its neighbours'
+        count = np.interp(np.arange(axis.bins), counted, variance[counted] / pattern[counted])
+        weight = _weight(usable, np.where(usable, pattern, 0.0), count)
         clean = np.where(usable, pattern, 0.0)
         lines = _lines(axis, structure)
         strong = _strong(axis, clean, weight, lines, structure.name)
         background = bernstein_columns(axis, BACKGROUND_DEGREE)
-        return cls(axis.two_theta_edges, clean, weight, lines, strong, background, response)
+        return cls(axis.two_theta_edges, clean, weight, count, lines, strong, background, response)
+
+    def weighed_by(self, curve: Floats) -> _Problem:
+        """The same with the counting noise of an expected curve: what few counts happened to be says less of it."""
+        return replace(self, weight=_weight(self.used, curve, self.count))
 
     @property
     def used(self) -> npt.NDArray[np.bool_]:
@@ -148,10 +157,10 @@ class _Problem:
     def _design(self, parameters: Floats) -> Floats:
         w, u, y, x, zero, factor = parameters
         position = np.arctan((1 + factor) * np.tan(self.two_theta)) + np.deg2rad(zero)
-        flat, tangent = np.cos(position) ** 2, np.tan(position / 2)
+        (flat, box), tangent = self.response.seen(position), np.tan(position / 2)
         sigma = np.deg2rad(np.sqrt(w * flat**2 + u * tangent**2))
         gamma = np.deg2rad(y * flat + x * tangent)
-        shift, excess, box = self.response.shift, self.response.excess, np.deg2rad(self.response.pixel) * flat
+        shift, excess = self.response.shift, self.response.excess
         bins = self.pattern.size
         lines = np.empty((position.size, bins))
         spare = np.empty((2, bins))
@@ -160,6 +169,11 @@ class _Problem:
             voigt_bins(self.edges, shift, excess, *widths, (0.0, 0.0), lines[k], *spare)
         columns = np.concatenate([lines / lines.max(axis=1, keepdims=True), self.background])
         return np.asarray((columns * self.weight).T)
+
+
+def _weight(usable: npt.NDArray[np.bool_], expected: Floats, count: Floats) -> Floats:
+    """1/standard deviation of each bin; where less than one count is expected, as if one were."""
+    return np.asarray(np.where(usable, 1 / np.sqrt(count * np.maximum(expected, count)), 0.0))
 
 
 def _lines(axis: RadialAxis, structure: Structure) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.crystal.calibrate import Calibration
+from stream.analyse.crystal.response import Response
 from stream.core.axis import RadialAxis
 
 Floats = npt.NDArray[np.float64]
@@ -14,11 +15,11 @@ WIDTH, HEIGHT, MARGIN = 900.0, 220.0, 60.0
 STYLE = "font: 12px sans-serif; fill: #222"
 
 
-def draw(axis: RadialAxis, pattern: Floats, variance: Floats, found: Calibration) -> str:
+def draw(axis: RadialAxis, pattern: Floats, variance: Floats, found: Calibration, response: Response) -> str:
     """An SVG of three panels over 2θ: pattern and fit (square roots), residual in σ, widths of the instrument."""
     x = np.rad2deg(axis.two_theta)
-    sigma, gamma = (np.rad2deg(width) for width in found.instrument.widths(axis.two_theta))
-    box = np.rad2deg(found.instrument.boxes(axis.two_theta))
+    flat, box = response.seen(axis.two_theta)
+    sigma, gamma, box = map(np.rad2deg, (*found.instrument.widths(axis.two_theta, flat), box))
     inside = (x >= found.instrument.valid[0]) & (x <= found.instrument.valid[1])
     known = np.isfinite(pattern) & (variance > 0)
     off = np.where(known, (pattern - found.curve) / np.sqrt(np.where(known, variance, 1)), np.nan)

@@ -33,18 +33,19 @@ class AxisOfRecord(BaseModel):
 
 
 class Instrument(BaseModel):
-    """The instrument's widths along 2θ, bins not included: a Voigt convolved with a box, the pixel.
+    """The instrument's widths along 2θ, bins and the pixel's box (see `Response`) not included: a Voigt.
 
-    σ² = w cos⁴2θ + u tan²θ, γ = y cos²2θ + x tanθ and box = pixel cos²2θ  (σ: standard deviation, γ: half width at half
-    maximum, box: full width, in degrees of 2θ). cos²2θ goes with a length on a flat detector seen from the sample, as
-    pixel and beam size are (Δ2θ = Δr cos²2θ / L); tanθ with a spread in wavelength (Δ2θ = 2 tanθ Δλ/λ).
+    σ² = w f² + u tan²θ and γ = y f + x tanθ (σ: standard deviation, γ: half width at half maximum, in degrees of 2θ).
+    f is what is seen along 2θ of a length on a flat detector, as the beam's size and the pixels' blur are: cos²2θ
+    (Δ2θ = Δr cos²2θ / L), and where it is tilted what `Response` says; tanθ goes with a spread in wavelength
+    (Δ2θ = 2 tanθ Δλ/λ).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     calibrant: str
     wavelength: float = Field(gt=0, description="Å")
-    pixel: float = Field(gt=0, allow_inf_nan=False, description="degrees; known from the geometry")
+    pixel: float = Field(gt=0, allow_inf_nan=False, description="degrees; its box, known from the geometry")
     w: Width = Field(description="degrees²")
     u: Width = Field(description="degrees²")
     y: Width = Field(description="degrees")
@@ -64,15 +65,12 @@ class Instrument(BaseModel):
             raise ValueError("covariance is not a finite 4 x 4 table")
         return self
 
-    def widths(self, two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """σ and γ in radians at 2θ in radians."""
-        flat, tangent = _terms(two_theta)
+    def widths(self, two_theta: npt.ArrayLike, seen: npt.ArrayLike | None = None) -> tuple[Floats, Floats]:
+        """σ and γ in radians at 2θ in radians; `seen` is f there, None: that of a detector without tilt."""
+        angle = np.asarray(two_theta, dtype=np.float64)
+        flat, tangent = np.asarray(np.cos(angle) ** 2 if seen is None else seen), np.tan(angle / 2)
         sigma = np.sqrt(self.w * flat**2 + self.u * tangent**2)
         return np.deg2rad(sigma), np.deg2rad(self.y * flat + self.x * tangent)
-
-    def boxes(self, two_theta: npt.ArrayLike) -> Floats:
-        """The pixel's width in radians at 2θ in radians."""
-        return np.asarray(np.deg2rad(self.pixel) * _terms(two_theta)[0])
 
     def extrapolated(self, two_theta: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Whether each 2θ (radians) lies outside the lines measured; the caller warns."""
@@ -110,11 +108,6 @@ class Instrument(BaseModel):
             if np.any(further != best) and further.sum() > 0:
                 moved.append(self.model_copy(update=dict(zip("wuyx", map(float, further), strict=True))))
         return moved
-
-
-def _terms(two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
-    angle = np.asarray(two_theta, dtype=np.float64)
-    return np.cos(angle) ** 2, np.tan(angle / 2)
 
 
 def load_instrument(path: str | Path) -> Instrument:

@@ -80,12 +80,15 @@ class Model(NamedTuple):
     wavelength: float
 
 
-def widths(axis: RadialAxis, instrument: Instrument | None, two_theta: Floats) -> tuple[Floats, Floats, Floats]:
+def widths(
+    axis: RadialAxis, instrument: Instrument | None, response: Response, two_theta: Floats
+) -> tuple[Floats, Floats, Floats]:
     """The instrument's σ, γ and box; without one a quarter of a bin, and all breadth counts as the sample's."""
     if instrument is None:
         quarter = np.full_like(two_theta, np.diff(axis.two_theta_edges).mean() / 4)
         return quarter, np.zeros_like(two_theta), quarter
-    return *instrument.widths(two_theta), instrument.boxes(two_theta)
+    flat, box = response.seen(two_theta)
+    return *instrument.widths(two_theta, flat), box
 
 
 def build(
@@ -115,7 +118,7 @@ def build(
         theta = np.arcsin(axis.wavelength / 2 * np.sqrt(row @ state.metric[p]))
         lorentz = 1 / (np.sin(theta) ** 2 * np.cos(theta))
         strength = lines.multiplicity * lines.f_squared * lorentz
-        s, g, b = widths(axis, instrument, 2 * theta)
+        s, g, b = widths(axis, instrument, response, 2 * theta)
         breadth = state.breadth[p] / np.cos(theta) + 4 * state.strain[p] * np.tan(theta)
         spread = np.sqrt(s**2 + b**2 / 12 + (state.shape[p, 0] * breadth) ** 2)
         fwhm = 2.355 * spread + g + state.shape[p, 1] * breadth

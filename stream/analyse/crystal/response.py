@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from stream.ingest.integrate.geometry import Geometry, Mask
 Floats = npt.NDArray[np.float64]
 
 CIRCLE = 64  # bins; deviations are measured as angles on a circle so long
+BANDS = 64  # of bins, over which widths are averaged: wider than what chance puts into a bin
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,65 +25,112 @@ class Response:
     """A bin, a pixel's box, and how each bin deviates from these.
 
     A square pixel of width p seen at an azimuth φ covers 2θ as two boxes do, p|cos φ| and p|sin φ|. Their variance is
-    p²/12 at every φ, their fourth cumulant -p⁴(cos⁴φ + sin⁴φ)/120: that of one box of 0.93 p on a whole ring, `pixel`.
-    What this box lacks of the variance is a Gaussian's, `rest`. Both go with cos²2θ, as a length on the detector does.
+    p²/12 at every φ, their fourth cumulant -p⁴(cos⁴φ + sin⁴φ)/120: that of one box, of 0.93 p on a whole ring, and of
+    0.84 p in a detector's corner. What `pixel`, the box of all rings, lacks of the variance is a Gaussian's, `rest`.
+    Lengths on the detector are seen with cos²2θ, and where it is tilted with the `stretch` of each ring.
 
     The pixels of a bin do not fill it evenly (a ring of a few hundred pixels leaves several per cent of variance to
-    chance), and a tilt widens one side of the rings: `shift` and `excess` are what that changes, bin by bin.
+    chance): `shift` and `excess` are what that changes, bin by bin.
     """
 
     pixel: float  # degrees, at 2θ = 0
     rest: float  # degrees², at 2θ = 0
     shift: Floats  # (bins,) mean 2θ of what is counted in a bin, less the bin's middle; radians
-    excess: Floats  # (bins,) its variance, less that of bin, box and rest; radians²
+    excess: Floats  # (bins,) its mean square from the bin's middle, less that of bin, box and rest; radians²
+    bands: Floats  # (bands,) 2θ, radians
+    stretch: Floats  # (bands,) a length on the detector as it is seen along 2θ, over cos²2θ of it
+    side: Floats  # (bands,) the box there, over `pixel` as it is seen
 
     @classmethod
     def even(cls, axis: RadialAxis, pixel: float) -> Self:
         """Bins evenly filled by pixels that are boxes of `pixel` degrees."""
-        return cls(pixel, 0.0, np.zeros(axis.bins), np.zeros(axis.bins))
+        one = np.ones(1)
+        return cls(pixel, 0.0, np.zeros(axis.bins), np.zeros(axis.bins), axis.two_theta[:1], one, one)
 
     @classmethod
     def of(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask, invalid: Mask | None = None) -> Self:
         """Of a detector's pixels, integrated as the config says; `invalid` ones of the image do not change the axis."""
         plain = integration.model_copy(update={"filter": None})
         integrate = CpuIntegrator.create(geometry, plain, mask).for_series(invalid, None)
-        axis, shape = integrate.axis, geometry.shape
+        axis = integrate.axis
         norms = geometry.weights(integration.solid_angle, integration.polarization).ravel()
+        starts = np.unique(np.linspace(0, axis.bins, BANDS, endpoint=False).astype(int))
 
-        def mean(values: Floats) -> Floats:
-            """(bins,) over what is counted in each; NaN where nothing is."""
+        def summed(values: Floats) -> Floats:
+            """(2, bins) over what is counted in each: sum, and weight."""
             pattern = integrate.layout.pattern(norms * values, np.inf)
-            known = pattern.norms > 0
-            sums = np.where(known, pattern.sums, np.nan).astype(np.float64)
-            return np.asarray(sums / np.where(known, pattern.norms, 1))
+            return np.array([pattern.sums, pattern.norms], dtype=np.float64)
 
-        corner = np.asarray(geometry.integrator.array_from_unit(shape, "corner", axis.unit), dtype=np.float64)
-        corner = corner.reshape(-1, corner.shape[-2], corner.shape[-1])[:, :, 0]
-        middle = np.asarray(geometry.integrator.array_from_unit(shape, "center", axis.unit), dtype=np.float64).ravel()
-        two_theta, slope = axis.two_theta, np.gradient(axis.two_theta, axis.step)  # of 2θ by the axis' unit
-        flat = np.cos(two_theta) ** 2
-        # corners run round the pixel
-        edges = np.stack([corner[:, 1] + corner[:, 2], corner[:, 2] + corner[:, 3]]) - corner.sum(axis=1) / 2
-        own, widths = np.abs(edges), counted(np.abs(edges), integration.method)
-        footprint = mean(np.sum(own**2, axis=0) / 12) * slope**2
-        whole = mean(np.sum(widths**2, axis=0) / 12) * slope**2 / flat**2
-        fourth = mean(np.sum(widths**4, axis=0)) * slope**4 / flat**4
-        known = np.isfinite(whole)
-        box = float(np.mean(fourth[known]) ** 0.25)
-        rest = max(float(np.mean(whole[known])) - box**2 / 12, 0.0)
+        def in_bands(values: Floats) -> Floats:
+            """(bands,) means; NaN where nothing is."""
+            return _ratio(np.add.reduceat(summed(values), starts, axis=1))
 
-        turn = 2 * np.pi / (CIRCLE * axis.step)
-        along = mean(np.cos(turn * middle)) + 1j * mean(np.sin(turn * middle))
-        along *= np.exp(-1j * turn * axis.centers)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            variance = -2 * np.log(np.abs(along)) / turn**2 * slope**2 + footprint
-        usual = np.diff(axis.two_theta_edges) ** 2 / 12 + (box**2 / 12 + rest) * flat**2
-        return cls(
-            pixel=float(np.rad2deg(box)),
-            rest=float(np.rad2deg(np.rad2deg(rest))),
-            shift=np.nan_to_num(np.angle(along) / turn * slope),
-            excess=np.nan_to_num(variance - usual, posinf=0.0, neginf=0.0),
+        own = _edges(geometry)
+        here, middle = (
+            np.asarray(geometry.integrator.array_from_unit(geometry.shape, "center", unit), dtype=np.float64).ravel()
+            for unit in ("2th_rad", axis.unit)
         )
+        widths = counted(own, integration.method)
+        footprint = np.sum(own**2, axis=0) / 12
+        flat = np.cos(here) ** 2
+        lengths, whole = in_bands(footprint / flat**2), in_bands(np.sum(widths**2, axis=0) / 12 / flat**2)
+        boxes, known = in_bands(np.sum(widths**4, axis=0) / flat**4) ** 0.25, np.isfinite(whole)
+        box = float(np.mean(boxes[known] ** 4) ** 0.25)
+        stretch = np.sqrt(lengths / np.mean(lengths[known]))
+        found = cls(
+            pixel=float(np.rad2deg(box)),
+            rest=float(np.rad2deg(np.rad2deg(max(float(np.mean(whole[known])) - box**2 / 12, 0.0)))),
+            shift=np.zeros(axis.bins),
+            excess=np.zeros(axis.bins),
+            bands=in_bands(here)[known],
+            stretch=stretch[known],
+            side=(boxes / stretch)[known] / box,
+        )
+        shift, square = _deviations(axis, summed, middle)
+        variance = square + _ratio(summed(footprint))
+        excess = np.nan_to_num(variance - found._usual(axis), posinf=0.0, neginf=0.0)
+        return replace(found, shift=np.nan_to_num(shift), excess=excess)
+
+    def seen(self, two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """What is seen along 2θ (radians) of a length on the detector, a share; and the pixel's box, radians."""
+        angle = np.asarray(two_theta, dtype=np.float64)
+        flat = np.asarray(np.cos(angle) ** 2 * np.interp(angle, self.bands, self.stretch))
+        return flat, np.asarray(np.deg2rad(self.pixel) * flat * np.interp(angle, self.bands, self.side))
+
+    def _usual(self, axis: RadialAxis) -> Floats:
+        """(bins,) variance of bin, box and rest, radians²."""
+        flat, box = self.seen(axis.two_theta)
+        rest = np.deg2rad(np.deg2rad(self.rest)) * flat**2
+        return np.asarray(np.diff(axis.two_theta_edges) ** 2 / 12 + box**2 / 12 + rest)
+
+
+def _edges(geometry: Geometry) -> Floats:
+    """(2, pixels) what each edge of a pixel covers of 2θ, radians."""
+    corner = np.asarray(geometry.integrator.array_from_unit(geometry.shape, "corner", "2th_rad"), dtype=np.float64)
+    corner = corner.reshape(-1, corner.shape[-2], corner.shape[-1])[:, :, 0]  # they run round the pixel
+    along = np.stack([corner[:, 1] + corner[:, 2], corner[:, 2] + corner[:, 3]]) - corner.sum(axis=1) / 2
+    return np.asarray(np.abs(along))
+
+
+def _ratio(both: Floats) -> Floats:
+    """Sums over weights (2, n); NaN where nothing is."""
+    known = both[1] > 0
+    return np.asarray(np.where(known, both[0], np.nan) / np.where(known, both[1], 1))
+
+
+def _deviations(axis: RadialAxis, summed: Callable[[Floats], Floats], middle: Floats) -> tuple[Floats, Floats]:
+    """(bins,) mean deviation of pixels' middles (in the axis' unit) from the bin's; their mean square; radians.
+
+    The square goes with the second derivative of a profile as the mean goes with the first (Taylor).
+    """
+    turn = 2 * np.pi / (CIRCLE * axis.step)
+    slope = np.gradient(axis.two_theta, axis.step)  # of 2θ by the axis' unit
+    along = _ratio(summed(np.cos(turn * middle))) + 1j * _ratio(summed(np.sin(turn * middle)))
+    along *= np.exp(-1j * turn * axis.centers)
+    shift = np.angle(along) / turn * slope
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = -2 * np.log(np.abs(along)) / turn**2 * slope**2
+    return np.asarray(shift), np.asarray(variance + shift**2)
 
 
 def counted(widths: Floats, method: Method) -> Floats:

@@ -68,8 +68,8 @@ def williamson_hall(
     root = np.where(usable, 1 / np.sqrt(np.where(usable, variance, 1.0)), 0.0)
     peaks = []
     for position in lines:
-        sigma, gamma = (float(width) for width in instrument.widths(position))
-        box = float(instrument.boxes(position))
+        flat, box = map(float, response.seen(position))
+        sigma, gamma = map(float, instrument.widths(position, flat))
         width = 2.355 * np.hypot(sigma, box / np.sqrt(12)) + 2 * gamma
         rest = np.abs(np.concatenate([lines, others]) - position)
         gap = rest[rest > 1e-9].min(initial=np.inf)
