@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from stream.core.scan import ScanGrid
 
 Floats = npt.NDArray[np.float64]
 CHANGE = "class_change"
+POLL, PATIENCE = 0.2, 10.0  # seconds
 
 
 @dataclass
@@ -93,28 +95,42 @@ class Projections:
 
     scan: Scan
     _change: dict[int, float] = field(default_factory=dict)
+    _known: float = 0.0  # frames that the maps knew when they were looked at last
 
     def __call__(
         self, suggestions: Sequence[Mapping[str, Any]], actuators: Sequence[Any], sensors: Any = None, md: Any = None
     ) -> MsgGenerator[list[int]]:
         """Measure line after line, and look at the maps behind each; their numbers."""
-        scan, device = self.scan, self.scan.processor
-        line, motors = scan.motors["position"], [*scan.motors.values()]
+        scan = self.scan
         for suggestion in suggestions:
             yield from bps.checkpoint()
             yield from bps.mv(*(part for motor in actuators for part in (motor, suggestion[motor.name])))
             for place in scan.grid.positions.tolist():
                 yield from bps.checkpoint()
-                yield from bps.mv(line, place)
-                yield from bps.trigger_and_read([*scan.detectors, *motors])
-            yield from bps.trigger(device, wait=True)
-            reading = yield from bps.read(device)
-            self._change[suggestion["_id"]] = reading[f"{device.name}-{CHANGE}"]["value"]
-        return [suggestion["_id"] for suggestion in suggestions]
+                yield from bps.mv(scan.motors["position"], place)
+                yield from bps.trigger_and_read([*scan.detectors, *scan.motors.values()])
+            number = int(suggestion["_id"])
+            self._change[number] = yield from self._look(number // len(scan.grid.angles))
+        return [int(suggestion["_id"]) for suggestion in suggestions]
 
     def evaluate(self, uid: Sequence[int], suggestions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """By how much each changed the maps."""
         return [{"_id": number, CHANGE: self._change[number]} for number in uid]
+
+    def _look(self, at: int) -> MsgGenerator[float]:
+        """How the class map of slice `at` changed, once it knows another line; NaN where that takes too long."""
+        device, due = self.scan.processor, self._known + len(self.scan.grid.positions)
+        device.at = at
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            yield from bps.trigger(device, wait=True)
+            reading = yield from bps.read(device)
+            self._known = reading[f"{device.name}-used"]["value"]
+            if self._known >= due:
+                return float(reading[f"{device.name}-{CHANGE}"]["value"])
+            if time.monotonic() > deadline:
+                return float("nan")
+            yield from bps.sleep(POLL)
 
 
 def steered(scan: Scan, projections: int) -> MsgGenerator[str]:

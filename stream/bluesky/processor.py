@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -31,8 +32,9 @@ DONE = frozenset({"complete", "incomplete", "aborted", "failed"})
 QUALITY: dict[str, str] = {
     "frames": "frames integrated",
     "missing": "frames missing",
+    "used": "frames that the maps know",
     "residual": "relative residual of the reconstruction",
-    "class_change": "share of voxels whose class changed since the last reading",
+    "class_change": "share of voxels whose class changed since the map before",
     "settled": "share of its voxels that every class is sure to keep until all frames are there",
     "strain": "median strain",
     "strain_error": "median of its standard errors",
@@ -44,13 +46,13 @@ class Processor(StandardReadable):
     """Reads the live quality of the run at `url`; flown, it ends with the run's final maps.
 
     Staged and prepared it waits until the run takes frames. Complete means that the final maps are stored; its
-    documents then point at their arrays in Tiled. phase names the strain map, at the slice whose maps are looked at.
+    documents then point at their arrays in Tiled. phase names the strain map, at the slice whose maps are looked at; it
+    may be set anew before a reading.
     """
 
     def __init__(self, url: str, phase: str = "", at: int = 0, name: str = "processor") -> None:
         self.page, self.phase, self.at = Page(url.partition("#")[0].rstrip("/")), phase, at
-        self._classes: npt.NDArray[Any] | None = None
-        self._settling = Settling()
+        self._settling: defaultdict[int, Settling] = defaultdict(Settling)  # by slice
         self._looked_at = ["class_index", "coverage", *([f"strain_{phase}", f"strain_error_{phase}"] if phase else [])]
         self._told = False
         self._final: tuple[dict[str, Any], list[str]] | None = None  # status and names of maps of a run that is over
@@ -113,19 +115,19 @@ class Processor(StandardReadable):
         residual = status.get("residual")
         maps = {name: await self.page.map(scan, name, self.at) for name in self._looked_at}
         classes, coverage = maps["class_index"], maps["coverage"]
-        self._settling.take(int(status.get("frames_used") or 0), classes)
-        found = {
+        used, settling = int(status.get("frames_used") or 0), self._settling[self.at]
+        settling.take(used, classes)
+        return {
             "frames": float(frames["integrated"]),
             "missing": float(frames["missing"]),
             "residual": float("nan") if residual is None else float(residual),
-            "class_change": change(self._classes, classes),
-            "settled": self._settling.settled(int(frames["expected"])),
+            "used": float(used),
+            "class_change": settling.changed(),
+            "settled": settling.settled(int(frames["expected"])),
             "strain": _median(maps.get(f"strain_{self.phase}")),
             "strain_error": _median(maps.get(f"strain_error_{self.phase}")),
             "coverage": float("nan") if coverage is None else float(np.nanmean(coverage)),
         }
-        self._classes = classes
-        return found
 
     async def describe_collect(self) -> dict[str, DataKey]:
         """The maps it looks at, as a finished run leaves them in Tiled, each (slice, y, x); none before `complete`."""
@@ -173,14 +175,6 @@ class Processor(StandardReadable):
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"the processor at {self.page.url} takes no frames")
             await asyncio.sleep(POLL)
-
-
-def change(before: npt.NDArray[Any] | None, now: npt.NDArray[Any] | None) -> float:
-    """Share of the voxels with a class that have another one than before; NaN where there is nothing to compare."""
-    if before is None or now is None or before.shape != now.shape:
-        return float("nan")
-    named = (before >= 0) | (now >= 0)
-    return float((before != now)[named].mean()) if named.any() else float("nan")
 
 
 def _median(values: npt.NDArray[Any] | None) -> float:

@@ -43,6 +43,14 @@ class Settling:
         if classes is not None and rays:
             self.maps[rays] = classes
 
+    def changed(self) -> float:
+        """Share of the voxels with another class in the latest map than in the one before; NaN of fewer than two."""
+        if len(self.maps) < 2:
+            return float("nan")
+        before, now = (self.maps[rays] for rays in sorted(self.maps)[-2:])
+        named = (before >= 0) | (now >= 0)
+        return float((before != now)[named].mean()) if named.any() else float("nan")
+
     def settled(self, total: int) -> float:
         """Share of its voxels that every class is sure to keep until `total` rays are there; NaN of too few maps."""
         now = max(self.maps, default=0)

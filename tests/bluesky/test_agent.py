@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bluesky_adaptive.protocols import Optimizer, SupportsStoppingCriteria
 from helpers.beamline import KEYS
-from helpers.hutch import Hutch
+from helpers.hutch import Exposures, Hutch
 from ophyd_async.core import AsyncStatus, StandardReadable, StandardReadableFormat, soft_signal_r_and_setter
 
 from stream.bluesky.agent import NextProjection
@@ -60,10 +60,11 @@ def test_every_projection_once_and_then_none() -> None:
 class Looks(StandardReadable):
     """In the place of a processor: the lower slice has settled, the upper one has not."""
 
-    def __init__(self, hutch: Hutch) -> None:
-        self._hutch, self.plan = hutch, ""
+    def __init__(self, made: Exposures) -> None:
+        self.made, self.plan, self.at, self.late = made, "", 0, False
         with self.add_children_as_readables(StandardReadableFormat.HINTED_SIGNAL):
             self.class_change, self._set = soft_signal_r_and_setter(float, float("nan"))
+            self.used, self._set_used = soft_signal_r_and_setter(float, float("nan"))
         super().__init__(name="processor")
 
     @AsyncStatus.wrap
@@ -72,7 +73,11 @@ class Looks(StandardReadable):
 
     @AsyncStatus.wrap
     async def trigger(self) -> None:
-        self._set(0.01 if await self._hutch.motors["slice"].user_readback.get_value() < 2.5 else 0.5)
+        """Every other time the maps lag behind what was measured, and have not changed."""
+        late = not self.late
+        self.late = late
+        self._set_used(float(len(self.made.seen) - 3 * late))
+        self._set(0.0 if late else (0.01, 0.5)[self.at])
 
 
 @pytest.fixture
@@ -87,8 +92,11 @@ def test_bluesky_adaptive_measures_what_is_suggested(hutch: Hutch) -> None:
     agent = NextProjection(GRID, "rot", "z")
     assert isinstance(agent, Optimizer)
     assert isinstance(agent, SupportsStoppingCriteria)
-    motors, processor = hutch.motors, Looks(hutch)
-    detector, made = hutch.detector({"angles": ANGLES, "positions": POSITIONS, "slices": SLICES})
+    motors, (detector, made) = (
+        hutch.motors,
+        hutch.detector({"angles": ANGLES, "positions": POSITIONS, "slices": SLICES}),
+    )
+    processor = Looks(made)
     starts: list[dict[str, Any]] = []
     hutch.engine.subscribe(lambda _, document: starts.append(document), "start")
     try:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
 import numpy as np
+import numpy.typing as npt
 import pytest
 from bluesky import RunEngine
 from bluesky.plans import count
@@ -30,8 +32,15 @@ from helpers.dashboard import KEY, serving
 from helpers.fake_run import FakeRun
 
 from stream.bluesky import processor as module
-from stream.bluesky.processor import QUALITY, Processor, change
+from stream.bluesky.processor import QUALITY, Processor
 from stream.core.revision import read_revision
+
+
+def arrays(run: FakeRun) -> Mapping[str, npt.NDArray[Any]]:
+    """The maps of its latest revision."""
+    revision = read_revision(run.directory.revision)
+    assert revision is not None
+    return revision.arrays
 
 
 def test_quality_is_what_the_maps_say(tmp_path: Path) -> None:
@@ -43,15 +52,20 @@ def test_quality_is_what_the_maps_say(tmp_path: Path) -> None:
     with serving(run) as url:
         device = Processor(f"{url}/#key={KEY}", phase="layered")
         engine(count([device], num=2))
+        before = arrays(run)
+        run.advance(0.6)
+        engine(count([device]))
     events = [document["data"] for name, document in documents if name == "event"]
     assert set(events[0]) == {f"processor-{quantity}" for quantity in QUALITY}
-    revision = read_revision(run.directory.revision)
-    assert revision is not None
-    strain = revision.arrays["maps/strain_layered"][0]
+    strain = before["maps/strain_layered"][0]
     assert events[0]["processor-strain"] == pytest.approx(np.nanmedian(strain), rel=1e-6)
-    assert events[0]["processor-coverage"] == pytest.approx(np.nanmean(revision.arrays["maps/coverage"][0]), rel=1e-6)
+    assert events[0]["processor-coverage"] == pytest.approx(np.nanmean(before["maps/coverage"][0]), rel=1e-6)
     assert np.isnan(events[0]["processor-class_change"])
-    assert events[1]["processor-class_change"] == 0.0
+    assert np.isnan(events[1]["processor-class_change"]), "the same map tells nothing new"
+    first, now = (maps["maps/class_index"][0] for maps in (before, arrays(run)))
+    changed = (first != now)[(first >= 0) | (now >= 0)].mean()
+    assert events[2]["processor-class_change"] == pytest.approx(changed)
+    assert events[2]["processor-used"] == round(0.6 * run.grid.size)
     assert events[1]["processor-frames"] + events[1]["processor-missing"] == run.grid.size
     for name, document in documents:
         schema_validators[DocumentNames[name]].validate(document)
@@ -101,13 +115,6 @@ def test_final_maps_are_pointed_at(tmp_path: Path) -> None:
     assert [datum["seq_nums"] for datum in data] == [{"start": 1, "stop": 2}] * len(names)
     descriptor = next(document for name, document in documents if name == "descriptor")
     assert {tuple(key["shape"]) for key in descriptor["data_keys"].values()} == {run.grid.map_shape}
-
-
-def test_classes_that_change() -> None:
-    before, now = np.array([[-1, 0], [1, 2]]), np.array([[-1, 0], [2, 2]])
-    assert change(before, now) == pytest.approx(1 / 3)
-    assert np.isnan(change(None, now))
-    assert np.isnan(change(np.full((2, 2), -1), np.full((2, 2), -1)))
 
 
 def test_a_processor_that_is_away_holds_up_no_plan_and_is_waited_for_before_one(

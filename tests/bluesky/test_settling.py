@@ -72,6 +72,16 @@ def test_it_is_as_sure_as_it_says() -> None:
     assert np.mean(kept) >= 0.95 - 1.645 * np.sqrt(0.95 * 0.05 / len(kept))
 
 
+def test_what_changed_since_the_map_before() -> None:
+    settling = Settling({3: np.array([[-1, 0], [1, 2]])})
+    assert np.isnan(settling.changed())
+    settling.take(6, np.array([[-1, 0], [2, 2]]))
+    assert settling.changed() == pytest.approx(1 / 3)
+    settling.take(9, np.array([[-1, -1], [2, 2]]))
+    assert settling.changed() == pytest.approx(1 / 3)
+    assert np.isnan(Settling({n: np.full((2, 2), -1) for n in (3, 6)}).changed())
+
+
 def test_nothing_is_expected_of_too_little_and_of_another_run() -> None:
     settling = Settling()
     assert np.isnan(settling.settled(TOTAL))
