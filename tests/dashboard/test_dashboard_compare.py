@@ -13,6 +13,7 @@ from helpers.dashboard import AUTH, SCAN, sentence, serving
 from helpers.fake_run import CENTRE, COLUMNS, DISTANCE, FACTOR, PIXEL, ROWS, FakeRun
 
 from stream.core.revision import read_revision
+from stream.dashboard.view import RunView
 
 OTHER = "/api/v1/scans/@pristine"
 
@@ -88,3 +89,11 @@ def test_a_drawn_region_stays_in_the_pattern(tmp_path: Path) -> None:
             client.post("/regions", json={"regions": [{"name": "new", "range": [low, 6.0]}]}).raise_for_status()
         regions = client.get("/pattern").json()["regions"]
     assert regions == [{"name": "hump", "range": [1.5, 3.0]}, {"name": "new", "range": [5.0, 6.0]}]
+
+
+def test_what_a_revision_comes_to_is_made_once(tmp_path: Path) -> None:
+    run = FakeRun(tmp_path, size=21)
+    view, made = RunView(run.directory, run.config), []
+    for number in (1, 1, 2, 2):
+        view.once((number, "summary"), lambda number=number: made.append(number))
+    assert made == [1, 2]

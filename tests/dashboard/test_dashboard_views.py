@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from helpers.browser import (
     barriers,
     choose,
@@ -25,6 +26,7 @@ from helpers.browser import (
 )
 from helpers.dashboard import KEY, serving
 from helpers.fake_run import CENTRE, COLUMNS, DISTANCE, FACTOR, PIXEL, ROWS, FakeRun
+from PIL import Image
 
 from stream.core.commands import read_commands
 from stream.dashboard.colours import autoscale, lookup
@@ -59,6 +61,7 @@ def test_through_the_tools_of_the_page(driver: Any, tmp_path: Path) -> None:
         zoom_and_move(driver)
         scales_units_and_errors(driver, run)
         by_keyboard(driver)
+        maps_are_saved(driver, run, tmp_path / "saved")
         line_and_patterns(driver)
         frame_and_rings(driver, run)
         region_becomes_a_map(driver, run)
@@ -114,6 +117,24 @@ def scales_units_and_errors(driver: Any, run: FakeRun) -> None:
     show(driver, "coverage")
     wait(driver, lambda d: {"0.0", "1.0"} <= set(written(d, "colourbar")), "a scale from 0 to 1")
     show(driver, "phase_layered")
+
+
+def maps_are_saved(driver: Any, run: FakeRun, folder: Path) -> None:
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
+    expected = np.load(run.directory.revision)["maps/phase_layered"][0]
+    read = {
+        "csv": lambda file: np.loadtxt(file, delimiter=","),
+        "tiff": tifffile.imread,
+        "npy": np.load,
+        "png": lambda file: np.asarray(Image.open(file))[..., 3] > 0,
+    }
+    for form, load in read.items():
+        click(driver, "save")
+        driver.find_element("css selector", f"[data-format={form}]").click()
+        file = folder / f"ncm622-cycled_phase_layered_slice0.{form}"
+        wait(driver, lambda _, file=file: file.is_file(), file.name)
+        want = np.isfinite(expected) if form == "png" else expected
+        np.testing.assert_allclose(load(file), want, rtol=1e-5, err_msg=form)
 
 
 def by_keyboard(driver: Any) -> None:

@@ -25,6 +25,10 @@ export async function getJson(path) {
   return (await request(path)).json();
 }
 
+export async function getBlob(path) {
+  return (await request(path)).blob();
+}
+
 export async function getArray(path) {
   const answer = await request(`${path}${path.includes("?") ? "&" : "?"}format=npy`);
   return { ...parseNpy(await answer.arrayBuffer()), meta: JSON.parse(answer.headers.get("X-Braggstream")) };

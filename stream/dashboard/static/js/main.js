@@ -22,6 +22,7 @@ import { startProfile } from "./profile.js";
 import { startReadout } from "./readout.js";
 import { startRegions } from "./regions.js";
 import { startResidual } from "./residual.js";
+import { startSave } from "./save.js";
 import { startSinogram } from "./sinogram.js";
 import { startSlices } from "./slices.js";
 import { createStore } from "./store.js";
@@ -65,7 +66,7 @@ const store = createStore({
 for (const start of [
   startHeader, startWarnings, startSlices, startMapList, startMapData, startMapView, startReadout, startColourBar,
   startMultiples, startLabels, startPatterns, startProfile, startVoxel, startWilliamsonHall, startSinogram, startFrame,
-  startResidual, startStrain, startParticles, startElements, startCompare, startLedger, startControl,
+  startResidual, startStrain, startParticles, startElements, startCompare, startLedger, startControl, startSave,
 ]) start(store);
 startKeys(store, { theme: startTheme(store), regions: startRegions(store), composite: startComposite(store) });
 follow(store);
