@@ -5,6 +5,7 @@ Minutes to half an hour each, so only measured when asked for (`--only final`, `
 
 from __future__ import annotations
 
+import importlib.util
 import resource
 import tempfile
 import time
@@ -18,8 +19,10 @@ import numpy as np
 
 from stream.analyse.store import PatternStore, mapped
 from stream.analyse.tomograph import Tomograph
+from stream.benchmark.astra import Astra
 from stream.benchmark.discs import DISCS, disc_sinogram
-from stream.benchmark.rounds import Figure, Row
+from stream.benchmark.rounds import Figure, Row, ratio
+from stream.benchmark.sirt import ALONE, Scan, Size
 from stream.core.axis import RadialAxis
 from stream.core.config import ReconstructionConfig
 from stream.core.config.scan import ScanConfig
@@ -28,6 +31,8 @@ from stream.core.scan import ScanGrid
 COUNTS = 50.0  # to a unit of intensity
 UPDATE, HOLD = 0.5, 0.1  # s of iterations in a live update, and of holding voxels at x ≥ 0
 UNIT = "s of processor time"
+RATE = 500.0  # frames/s of a scan, whose time the note tells
+TURNS = 4  # iterations of ASTRA's, from which those of all channels are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +52,24 @@ class Volume:
         """Of patterns and volume."""
         return 4e-9 * self.bins * self.count * (self.angles + self.count)
 
+    @property
+    def scan(self) -> float:
+        """Seconds of one at RATE."""
+        return self.count * self.angles / RATE
+
 
 def final_row(name: str, volume: Volume, channels: str, iterations: int) -> Row:
     """The final volume, of every channel or of `basis:R`, with all that a run makes from its patterns for it."""
-    seconds, peak = apart(_final, volume, channels, iterations)
-    note = f"{iterations} iterations; {peak:.2f} GB at most, patterns and volume are {volume.gigabytes:.2f} GB"
-    return Row(name=name, unit=UNIT, ours=Figure(tuple(seconds)), note=note)
+    (seconds, elapsed), peak = apart(_final, volume, channels, iterations)
+    note = (
+        f"{iterations} iterations; {elapsed:.1f} s on the clock, the scan takes {volume.scan:.0f} s at {RATE:g} "
+        f"frames/s; {peak:.2f} GB at most, patterns and volume are {volume.gigabytes:.2f} GB"
+    )
+    ours, theirs = Figure((seconds,)), _astra(volume, iterations)
+    if theirs is None:
+        return Row(name=name, unit=UNIT, ours=ours, note=f"{note}; {ALONE}")
+    peer = f"ASTRA linear, from {TURNS} iterations"
+    return Row(name=name, unit=UNIT, ours=ours, peer=peer, theirs=theirs, ratio=ratio(ours, theirs), note=note)
 
 
 def live_row(name: str, volume: Volume) -> Row:
@@ -80,10 +97,22 @@ def _final(volume: Volume, channels: str, iterations: int) -> list[float]:
         tomograph = _tomograph(Path(folder), volume, config)
         for angle in range(volume.angles):
             _measure(tomograph, angle)
-        begun = time.process_time()
+        begun = time.process_time(), time.perf_counter()
         tomograph.settle()
         next(tomograph.finals())
-        return [time.process_time() - begun]
+        return [time.process_time() - begun[0], time.perf_counter() - begun[1]]
+
+
+def _astra(volume: Volume, iterations: int) -> Figure | None:
+    """What every channel would take ASTRA's CPU SIRT, by a few iterations of one; None without it."""
+    if importlib.util.find_spec("astra") is None:
+        return None
+    scan = Scan.of(Size(volume.count, volume.angles), 1)
+    peer = Astra("linear", scan.projector, scan.sinogram)
+    peer.run(1)
+    begun = time.process_time()
+    peer.run(TURNS)
+    return Figure(((time.process_time() - begun) / TURNS * iterations * volume.bins,))
 
 
 def _live(volume: Volume) -> list[float]:
@@ -121,11 +150,12 @@ def _measure(tomograph: Tomograph, angle: int) -> None:
     grid, x = store.grid, store.axis.centers
     lines = np.random.default_rng(1).uniform(x[0], x[-1], (len(DISCS), 12, 1))
     spectra = 0.2 / x + np.exp(-0.5 * ((x - lines) / 0.06) ** 2).sum(axis=1)
+    spectra[[value < 0 for *_, value in DISCS]] = spectra[0]  # what a disc takes away is of the one around it
     omega = grid.angles[angle : angle + 1]
     wide = len(grid.positions)
     discs = [(wide * x0, wide * y0, wide * radius, value) for x0, y0, radius, value in DISCS]
     rays = [disc_sinogram([disc], omega, grid.positions)[0] for disc in discs]
-    expected = np.maximum(np.transpose(rays) @ spectra, 0)
+    expected = np.transpose(rays) @ spectra
     store.patterns[0, angle] = np.random.default_rng([2, angle]).poisson(expected * COUNTS) / COUNTS
     store.measured[0, angle] = True
     tomograph.sums[0, angle] = store.patterns[0, angle].sum(axis=-1)

@@ -121,6 +121,8 @@ def test_tiled_shows_the_scan_while_it_runs(
     assert metadata["config"]["scan"]["name"] == "tiny"
     assert metadata["center_from"] in {"data", "grid"}
     assert metadata["iterations"] == 20
+    assert metadata["basis"].keys() == {"rank", "structures", "left_out", "worst_bin"}
+    assert (metadata["outliers"], metadata["alignment"]) == (None, None)  # twelve projections are too few to tell
     manifest = read_json(RunDirectory(site.folder / "run").models / "manifest.json")
     assert (metadata["model"]["name"], metadata["model"]["sha256"]) == ("own", manifest["models"][0]["sha256"])
     assert set(np.unique(stored["maps/class_index"])) <= {-1, *map(CLASSES.index, ("empty", "particle"))}

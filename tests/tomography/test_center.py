@@ -50,14 +50,15 @@ def test_noise_missing_rays_and_monitor_glitches():
     assert 0.005 < found.error < 0.1
 
 
-def test_partial_data_once_120_degrees_are_in():
+@pytest.mark.parametrize("discs", [disc_phantom.PARTICLES, OFF_CENTRE], ids=["ring", "off"])
+def test_partial_data_once_120_degrees_are_in(discs):
     angles = np.arange(0, 180, 4.0)
-    sinogram = rays(disc_phantom.PARTICLES, angles, 41.3)
+    sinogram = rays(discs, angles, 43.3)  # 3.3 steps from the grid's middle
     measured = np.ones(sinogram.shape, bool)
     measured[angles >= 120] = False
     found = find_center(np.where(measured, sinogram, np.nan), measured, angles, POSITIONS)
     assert found.source == "data"
-    assert found.center_um == pytest.approx(41.3, abs=0.2)
+    assert found.center_um == pytest.approx(43.3, abs=0.1)
     measured[angles >= 112] = False
     found = find_center(sinogram, measured, angles, POSITIONS)
     assert (found.source, found.center_um) == ("grid", 40.0)
