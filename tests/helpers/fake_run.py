@@ -163,7 +163,6 @@ class FakeRun:
         return {
             **(clusters if self.clusters else {}),
             "status": status,
-            "frames_used": round(share * self.grid.size),
             "center_um": 0.2,
             "center_from": "data" if share > 0.66 else "grid",
             "iterations": 40,
