@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.small_store import small_store
 
 from stream.analyse.store import PatternStore
 from stream.analyse.tomograph import Tomograph
 from stream.analyse.tomography.basis import RANK
+from stream.analyse.tomography.projector import Projector
 from stream.core.config import ReconstructionConfig
 
 
@@ -31,6 +33,28 @@ def test_the_slice_that_is_being_scanned_comes_first(tmp_path: Path) -> None:
     assert tomograph.update(0.0) == [2]
     assert tomograph.update(0.0) == [1]
     assert tomograph.update(10.0) == [1, 0, 2]
+
+
+def test_an_update_without_time_takes_one_step_of_a_sixth_of_the_projections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an update costs at least does not grow as the scan does: rounds have more steps."""
+    store, angles = small_store(tmp_path, 5, 1, 48), 48
+    measured, taken = store.measured.copy(), []
+    store.measured[:] = False
+    tomograph, forward = tomograph_of(store, iterations=100), Projector.forward_block
+
+    def counted(projector: Projector, volume: np.ndarray, out: np.ndarray, a0: int, a1: int) -> None:
+        taken[-1] += a1 - a0
+        forward(projector, volume, out, a0, a1)
+
+    monkeypatch.setattr(Projector, "forward_block", counted)
+    for angle in range(angles):
+        store.measured[0, angle] = measured[0, angle]
+        taken.append(0)
+        tomograph.update(0.0)
+    assert max(taken[1:]) <= 12  # the first also sums the rows; six in a set make two, and the newest comes by itself
+    assert max(taken[36:]) <= angles / 6 + 1
 
 
 def test_the_rank_grows_with_what_the_scan_shows_and_what_is_left_out_is_told(tmp_path: Path) -> None:
