@@ -22,21 +22,32 @@ class RunsBeside:
 
     def names(self) -> list[str]:
         """Newest first; none where the folder may not be listed."""
-        own = self.directory.path.resolve()
-        if not os.access(own.parent, os.R_OK | os.X_OK):
-            return []
-        runs = [RunDirectory(path) for path in own.parent.iterdir() if path != own and not holds_link(path)]
-        stamped = [(run.revision.stat().st_mtime, run.path.name) for run in runs if run.revision.is_file()]
+        runs = [run for name in self._neighbours() if (run := self._run(name)) is not None]
+        stamped = [(run.revision.stat().st_mtime, run.path.name) for run in runs]
         return [MARK + name for _, name in sorted(stamped, reverse=True)]
 
     def view(self, name: str) -> RunView | None:
         """The run of that name, None where there is none."""
-        if not name.startswith(MARK) or name not in self.names():  # so that no other path can be asked for
+        directory = name.removeprefix(MARK)
+        if not name.startswith(MARK) or directory not in self._neighbours():  # so that no other path can be asked for
+            return None
+        found = self._run(directory)
+        if found is None:
             return None
         if name not in self._views:
-            found = RunDirectory(self.directory.path.resolve().parent / name.removeprefix(MARK))
             self._views[name] = RunView(found, found.read_config())
         return self._views[name]
+
+    def _neighbours(self) -> list[str]:
+        """Names of what lies beside this run's directory."""
+        own = self.directory.path.resolve()
+        readable = os.access(own.parent, os.R_OK | os.X_OK)
+        return [name for name in os.listdir(own.parent) if name != own.name] if readable else []
+
+    def _run(self, name: str) -> RunDirectory | None:
+        """The run directory of that name, None where it holds no maps, or a link."""
+        run = RunDirectory(self.directory.path.resolve().parent / name)
+        return run if run.revision.is_file() and not holds_link(run.path) else None
 
 
 def holds_link(path: Path) -> bool:
