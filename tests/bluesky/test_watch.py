@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.beamline import drive, make_beamline
+from helpers.beamline import ANGLES, KEYS, POSITIONS, drive, make_beamline
 from helpers.chain import until
 
+from stream.bluesky.plans import xrdct_adaptive
 from stream.core.files import read_json
 from stream.core.lifecycle import Status
 from stream.core.rundir import RunDirectory
@@ -20,14 +21,16 @@ from stream.service.guard import read_status
 
 @pytest.mark.slow
 def test_one_run_after_another(tmp_path: Path) -> None:
-    """Three plans at once give three runs, also where the detector waits for nobody; each carries its plan's uid."""
+    """Three plans at once give three runs, also where the detector waits for nobody, or an agent chooses the angles."""
     with make_beamline(tmp_path) as beamline:
         watch = beamline.site.command("watch", beamline.site.path)
         uids = []
         beamline.engine.subscribe(lambda _, document: uids.append(document["uid"]), "start")
+        motors = (beamline.angle, beamline.position)
+        chosen = xrdct_adaptive([beamline.detector], beamline.processor, *motors, ANGLES, POSITIONS, 8, **KEYS)
         try:
-            for waits in ({}, {}, {"processor": None}):
-                drive(beamline.engine, beamline.scan(**waits))
+            for plan in (beamline.scan(), chosen, beamline.scan(processor=None)):
+                drive(beamline.engine, plan)
             runs = [RunDirectory(tmp_path / "runs" / f"tiny-{n}") for n in (1, 2, 3)]
             for run in runs:
                 until(lambda run=run: read_status(run) is Status.COMPLETE, f"the maps of {run.path.name}", 120)
