@@ -288,7 +288,7 @@ def sinogram_and_residual(driver: Any, run: FakeRun) -> None:
     value = np.load(run.directory.revision)["sinograms/glass"][0, row, column]
     expected = [-run.grid.positions[column], run.grid.angles[row], value]
     assert [float(part) for part in found.groups()] == pytest.approx(expected, rel=1e-3)
-    assert coloured(driver, "#residual-plot canvas") > 50
+    wait(driver, lambda d: coloured(d, "#residual-plot canvas") > 50, "the curve of the residual")
     assert float(text(driver, "residual-now")) == pytest.approx(run._residuals[-1], rel=1e-2)
 
 
