@@ -75,10 +75,13 @@ def test_through_the_tools_of_the_page(driver: Any, tmp_path: Path) -> None:
 
 
 def figures_of_the_moment(driver: Any, run: FakeRun) -> None:
-    run.receive(0.6)
-    left = f"{0.4 * run.grid.size / 203.7:.0f} s"
-    names = ("rate", "latency", "eta")
-    wait(driver, lambda d: [text(d, name) for name in names] == ["204 Hz", "12 ms", left], "rate, latency, time left")
+    expected = ["204 Hz", "12 ms", f"{0.4 * run.grid.size / 203.7:.0f} s"]
+
+    def told_of_now(d: Any) -> bool:
+        run.receive(0.6)  # a rate that was told long ago is not shown
+        return [text(d, name) for name in ("rate", "latency", "eta")] == expected
+
+    wait(driver, told_of_now, "rate, latency, time left")
 
 
 def point(driver: Any, name: str, u: float, v: float) -> None:
