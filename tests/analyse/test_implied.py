@@ -21,7 +21,7 @@ from stream.core.axis import RadialAxis
 AXIS = RadialAxis("2th_deg", 0.8, 21.5, 600, 0.6738)
 CRYSTALS = [Crystal("layered", load_structure("nmc622")), Crystal("spinel", load_structure("lnmo-spinel"))]
 HUMPS = [Hump("binder", 2.3, 1.0), Hump("glass", 9.5, 3.0), Hump("other", 14.0, 2.0)]
-SCALE = SliceScale(2.0, np.ones(120, np.float32), FEWEST)
+SCALE = SliceScale(2.0, np.ones(120, np.float32), FEWEST, np.ones((1, 120), np.float32))
 AREA = np.sqrt(2 * np.pi) / np.sqrt(8 * np.log(2))  # of a Gaussian of height and full width 1
 N = 30
 INSIDE = np.ones((N, N), np.bool_)

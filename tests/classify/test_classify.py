@@ -24,6 +24,7 @@ from stream.analyse.classify.choose import (
     vote,
 )
 from stream.analyse.classify.clusters import Clusters
+from stream.analyse.classify.faults import SHORTEST, faulty, longest, still
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
 from stream.analyse.classify.model import REACH, Prediction, models_folder
 from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
@@ -210,6 +211,63 @@ def test_what_no_class_holds_is_unknown(
         stranger *= patterns[truth == 3].mean() / stranger.mean()
         spoilt[chosen] = (0.4 * patterns[chosen] + 0.6 * stranger).astype(np.float32)
     assert (classifier.predict(spoilt, AXIS).index[chosen] == -1).mean() >= 0.9
+
+
+FAULTS = {
+    "lower half": (0.0, 0.5, 0.0),
+    "upper half": (0.5, 1.0, 0.0),
+    "stripe": (0.45, 0.55, 0.0),
+    "ceiling": (0.5, 1.0, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_detector_s_fault_is_unknown(
+    classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]], name: str
+) -> None:
+    """Bins of the axis that read nothing, or their ceiling, in 4 % of the slice, where the voxel had light there."""
+    patterns, truth = unseen
+    first, last, value = FAULTS[name]
+    part = slice(round(first * AXIS.bins), round(last * AXIS.bins))
+    chosen = (truth >= 0) & (np.add.outer(np.arange(40) // 3, np.arange(40) // 3) % 20 == 0)
+    spoilt = patterns.copy()
+    spoilt[chosen, part] = np.float32(value * patterns[truth == 3].mean())
+    lit = chosen & ((patterns[..., part].mean(axis=2) > 0.1 * patterns[truth == 3].mean()) | (value > 0))
+    assert lit.sum() > 30
+    found = classifier.predict(spoilt, AXIS)
+    assert (found.index[lit] == -1).mean() >= 0.9
+    assert not found.probability[lit & (found.index == -1)].sum(axis=1).all()
+    assert (found.index[~chosen & (truth >= 0)] == -1).mean() <= 0.02
+
+
+@pytest.mark.parametrize(("counts", "most"), [(0.5, 0.02), (3.0, 0.002), (100.0, 0.0)])
+def test_few_counts_are_no_fault(counts: float, most: float) -> None:
+    """A raster's frames, of so many counts a bin in the mean: bins without any are many, and come in stretches."""
+    q = from_two_theta(AXIS.two_theta, "q_A^-1", AXIS.wavelength)
+    crystal = sum(np.exp(-(((q - place) / 0.012) ** 2)) for place in (1.32, 1.6, 1.9, 2.6, 2.9, 3.05))
+    kinds = np.stack([0 * q, np.exp(-(((q - 1.55) / 0.25) ** 2)), np.exp(-(((q - 0.374) / 0.08) ** 2)), crystal])
+    kinds = kinds / np.maximum(kinds.mean(axis=1, keepdims=True), 1e-9) + 0.05
+    rng = np.random.default_rng(9)
+    values = to_q_grid(rng.poisson(counts * rng.dirichlet(np.full(4, 0.3), 3000) @ kinds).astype(np.float32), AXIS)
+    stretches = longest(still(values / np.float32(scale_of(values).level))).sum(axis=1)
+    assert (stretches >= SHORTEST).mean() > {0.5: 0.5, 3.0: 0.01, 100.0: -1}[counts]
+    assert faulty(values, scale_of(values)).mean() <= most
+
+
+def test_the_longest_stretch() -> None:
+    steps = np.array([[1, 1, 0, 1, 1, 1], [1, 1, 0, 1, 1, 0], [0] * 6, [1] * 6], bool)
+    expected = [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0], [0] * 6, [1] * 6]
+    np.testing.assert_array_equal(longest(steps), np.array(expected, bool))
+
+
+def test_bins_that_are_dead_everywhere_were_not_measured(
+    classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]]
+) -> None:
+    patterns, _ = unseen
+    dead, gone = patterns.copy(), patterns.copy()
+    dead[..., 500:], gone[..., 500:] = 0, np.nan
+    found, expected = classifier.predict(dead, AXIS), classifier.predict(gone, AXIS)
+    assert (found.index == expected.index).mean() > 0.98  # the bin at the edge is seen by half
 
 
 def test_what_a_class_holds_is_known(classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:

@@ -26,7 +26,8 @@ def kinds() -> np.ndarray:
 
 def sampled(values: np.ndarray, level: float = 1.0) -> Sample:
     measured = ~np.isnan(values).all(axis=0)
-    return Sample.of(values, SliceScale(level, np.where(measured, np.float32(1), np.float32(np.nan)), FULL))
+    brightest = np.where(measured, np.float32(1), np.float32(np.nan))
+    return Sample.of(values, SliceScale(level, brightest, FULL, values[:0]))
 
 
 def grains(kinds: np.ndarray, truth: np.ndarray, seed: int = 4) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from stream.analyse.classify.contents import Mask
+from stream.analyse.classify.faults import faulty
 from stream.analyse.classify.graph import check_graph
 from stream.analyse.classify.manifest import CLASSES, Entry
 from stream.analyse.classify.preprocess import QGrid, SliceScale, feature_count, features, scale_of, to_q_grid
@@ -79,8 +80,9 @@ class Judge(ABC):
 
         Returns
         -------
-        Unknown are patterns with a non-finite value, those that are as probably unfamiliar as a model's threshold,
-        and all of them where too little of the q grid was measured or the scale is not above zero.
+        Unknown are patterns with a non-finite value, those with a detector's fault, those that are as probably
+        unfamiliar as a model's threshold, and all of them where too little of the q grid was measured or the scale is
+        not above zero.
         """
         values = self.values(patterns, axis)
         return self.judge(values, self.scale(values) if scale is None else scale)
@@ -129,6 +131,7 @@ class Classifier(Judge):
             inputs = features(values, scale, self._grid)
             known = inputs[..., -1] > 0
             found = self.run(inputs)[known]
+            found[faulty(values[known], scale)] = np.eye(len(self.classes) + 1)[-1]
             probability[known] = found[:, :-1]
             index[known] = np.where(found[:, -1] < self._entry.threshold, found[:, :-1].argmax(axis=1), UNKNOWN)
         return Prediction(index, probability)

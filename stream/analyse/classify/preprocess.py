@@ -28,6 +28,7 @@ COMPRESSION = 4.0  # intensities far below level / COMPRESSION stay linear, thos
 COVERED = 0.5  # share of a q bin that must be measured
 FULL = 0.75  # of the level of full voxels: what has more belongs to them
 FEWEST = np.array([0.3, 0.3, 2.0])  # carbon, glass, lines of full voxels over the level, were they not in the slice
+TYPICAL = 256  # voxels at most, of those that a slice is known by
 SPAN = 30.0  # amounts beyond are cut: a detector's fault must not reach further
 AMOUNTS = 9
 EXTRA = AMOUNTS + 3 + 2 + 1  # amounts, amounts over full voxels', the ends, known
@@ -72,11 +73,14 @@ class SliceScale:
         (bins,), NaN in bins that were not measured.
     full
         (3,), what full voxels hold of carbon, glass and lines, over the level.
+    typical
+        (n, bins), some voxels' patterns, evenly drawn.
     """
 
     level: float
     brightest: Floats
     full: npt.NDArray[np.float64]
+    typical: Floats
 
 
 def slice_scale(patterns: Floats, axis: RadialAxis, grid: QGrid = Q_GRID) -> SliceScale:
@@ -121,16 +125,17 @@ def overlaps(axis: RadialAxis, grid: QGrid) -> npt.NDArray[np.float64]:
 def scale_of(values: Floats, grid: QGrid = Q_GRID) -> SliceScale:
     """The slice's scale from its patterns on the q grid, (..., bins)."""
     values = values.reshape(-1, grid.bins)
-    measured = np.asarray(~np.isnan(values).all(axis=0))
+    measured = np.asarray(np.nan_to_num(values).any(axis=0))  # what reads nothing in any voxel is dead, or was not seen
     whole = values[np.isfinite(values[:, measured]).all(axis=1)]
     brightest = np.full(grid.bins, np.nan, np.float32)
     ranged = measured & (grid.centers > LEVEL_RANGE[0]) & (grid.centers < LEVEL_RANGE[1])
     if not len(whole) or not ranged.any():
-        return SliceScale(float("nan"), brightest, FEWEST)
+        return SliceScale(float("nan"), brightest, FEWEST, whole[:0])
     brightest[measured] = np.quantile(whole[:, measured], BRIGHT, axis=0)
     level = float(np.quantile(whole[:, ranged].mean(axis=1, dtype=np.float64), LEVEL))
     held = amounts(whole, measured, grid)[:, :3] / level if level > 0 else np.zeros((1, 3))
-    return SliceScale(level, brightest, np.maximum([full_level(column) for column in held.T], FEWEST))
+    full = np.maximum([full_level(column) for column in held.T], FEWEST)
+    return SliceScale(level, brightest, full, whole[:: -(-len(whole) // TYPICAL)])
 
 
 def full_level(held: npt.NDArray[np.floating]) -> float:
