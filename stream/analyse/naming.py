@@ -109,7 +109,7 @@ class Naming:
             progress.scale = self.given.scale(values)
             self.clusters.take(s, Sample.of(values[inside], progress.scale))
             self.clusters.find()
-        looked = Looked(values, inside, progress.scale, self.implied.classes(before, inside, progress.scale))
+        looked = Looked(values, inside, progress.scale, self._allowed(before, inside, progress.scale))
         if not self._choice.busy and self.given.due(looked.implied is not None):
             self._choice.begin(partial(self._choose, looked))
         planes = {name: before[name].copy() for name in self.blank(inside.shape)}
@@ -124,7 +124,7 @@ class Naming:
         """Keep what the final naming needs of a slice, whose fits are in these maps."""
         values, inside = self._values(voxels), voxels.inside
         scale = self.given.scale(values)
-        self._looked[s] = Looked(values, inside, scale, self.implied.classes(fitted, inside, scale))
+        self._looked[s] = Looked(values, inside, scale, self._allowed(fitted, inside, scale))
         self.clusters.take(s, Sample.of(values[inside], scale))
 
     def conclude(self) -> Iterator[tuple[int, Arrays]]:
@@ -160,6 +160,10 @@ class Naming:
     @property
     def _samples(self) -> list[Sample]:
         return [self.clusters.samples[s] for s in sorted(self.clusters.samples)]
+
+    def _allowed(self, fitted: Arrays, inside: Mask, scale: SliceScale) -> Mask | None:
+        """What the fits in these maps allow, where somebody wants to know."""
+        return self.implied.classes(fitted, inside, scale) if self.given.due(fitted=True) else None
 
     def _choose(self, looked: Looked) -> bool:
         """Let the models look at a slice, which takes longer than an update."""
