@@ -135,6 +135,28 @@ def test_too_few_reflections() -> None:
     assert np.isnan(layered.strain[0])
 
 
+@pytest.mark.parametrize(
+    ("stretch", "strain", "size"), [(1.021, 7.9e-4, 150.0), (1.0, 0.025, 150.0), (1.0, 7.9e-4, 8.0)]
+)
+def test_what_is_beyond_a_bound_says_so(stretch: float, strain: float, size: float) -> None:
+    """A cell larger by more than 2 %, strain of more than 2 %, crystallites below 10 nm."""
+    pattern = lines("nmc622", (2.8753 * stretch, 2.8753 * stretch, 14.2356 * stretch), strain, size)
+    pattern = (pattern * 1000 / pattern.max() + 4)[None]
+    layered = PatternFit(AXIS, [LAYERED], instrument()).fit(pattern, pattern).phases["layered"]
+    assert layered.reason[0] == Reason.AT_BOUND
+    assert np.isnan(layered.strain[0])
+    assert np.isnan(layered.cell["a"][0]) == (stretch > 1.02)
+
+
+def test_crystallites_too_coarse_to_tell_have_strain_and_no_size() -> None:
+    pattern = lines("nmc622", CELL, 7.9e-4, 5000.0)
+    pattern = (pattern * 1000 / pattern.max() + 4)[None]
+    layered = PatternFit(AXIS, [LAYERED], instrument()).fit(pattern, pattern).phases["layered"]
+    assert layered.reason[0] == Reason.OK
+    assert np.isnan(layered.size[0])
+    assert layered.strain[0] == pytest.approx(7.9e-4, rel=0.05)
+
+
 def test_without_an_instrument_cells_and_amounts_remain() -> None:
     pattern = particle(0.28)[None]
     result = PatternFit(AXIS, PHASES).fit(pattern, pattern)

@@ -18,7 +18,7 @@ from stream.core.messages import Pattern
 from stream.ingest.integrate import CpuIntegrator, integrate_still, load_geometry
 from stream.simulate import presets
 from stream.simulate.calibrant import calibrant_image
-from stream.simulate.detector import Detector
+from stream.simulate.detector import POINT_SPREAD, Detector
 from stream.simulate.powder import crystal_pattern, load_lines
 
 STRAIN = 7.9e-4
@@ -40,6 +40,10 @@ def test_strain_behind_a_tilted_detector(tmp_path: Path, tilt: str) -> None:
     counts = integrate_still(calibrant_image(detector, "CeO2", seed=1), integrate, "CeO2")
     found = calibrate(integrate.axis, *_intensity(counts), load_structure("ceo2"), response)
     assert 0.4 < found.quality < 1.2
+    ends = np.deg2rad(found.instrument.valid)
+    sigma = found.instrument.widths(ends, response.seen(ends)[0])[0]
+    blur = (POINT_SPREAD * 75e-6 / TILTS[tilt]["distance"]) ** 2 + np.deg2rad(np.deg2rad(response.rest))
+    np.testing.assert_allclose(sigma, np.sqrt(blur) * np.cos(ends) ** 2, rtol=0.025)
 
     lines = load_lines("nmc622", detector.grid.d_min)
     crystal = presets.Crystal(structure="nmc622")
