@@ -16,7 +16,7 @@ KINDS = {
     "cnn": "Convolutional network, ReLU: each voxel's amounts and principal components, two layers of 3 × 3 neighbours",
     "mlp": "Multilayer perceptron, 64 and 32 units, ReLU: all of the voxel's own pattern, no neighbours",
     "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
-    "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels",
+    "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels, the voxel's own numbers",
 }
 TEXT = """\
 # {name}
@@ -65,6 +65,9 @@ the test: of invented patterns (random lines, humps, faults) {foreign:.1%}; of r
 at half a voxel and more, where a tenth of their intensity lies in the measured range:
 
 {strangers}
+
+A pattern with a stretch in which nothing changes, where those of the slice that are like it do, is unknown before the
+model is asked (`stream/analyse/classify/faults.py`); the figures above are the model's alone.
 
 ## Limits
 

@@ -77,11 +77,13 @@ def fit_svm(examples: Sequence[Example], seed: int) -> Model:
 
 
 def fit_knn(examples: Sequence[Example], seed: int) -> Model:
-    """Neighbours among prototypes, over discriminants of the neighbourhood.
+    """Neighbours among prototypes, over discriminants of the neighbourhood and the voxel's own numbers.
+
+    Discriminants alone leave out the directions in which foreign patterns lie.
 
     A prototype stands for the voxels nearest to it and votes as they are labelled, so that few do for many.
     """
-    layers = projection(examples, seed, own=False)
+    layers = projection(examples, seed, own=True)
     vectors, labels = sample_vectors(examples, layers, seed, SEEN)
     chosen = np.random.default_rng([seed, 3]).choice(len(vectors), min(PROTOTYPES, len(vectors)), replace=False)
     prototypes = vectors[np.sort(chosen)]
