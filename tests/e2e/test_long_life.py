@@ -34,7 +34,7 @@ PROCESSES = ("supervisor", "ingest", "analyse", "publish", "tiled")
 WARM = 0.4  # share of the time, 20 minutes at most, in which memory may reach its level
 SLOPE = 1.0  # MB/min, once the level is reached
 LEVEL = 20.0  # minutes of it that a slope is told from
-FILLING = 30.0  # MB that a process still takes for a scan before: in 90 s a leak of all messages (24 MB/min) shows
+FILLING = 30.0  # MB that a process still takes for a scan before: a leak of all frames' pixels is 190 MB/min
 MB, FILES = "braggstream_process_resident_memory_bytes", "braggstream_process_open_fds"
 
 
