@@ -13,7 +13,7 @@ import structlog
 
 from stream.analyse.agreement import weigh_agreement
 from stream.analyse.slices import Indices, Voxels, WholeSlice, share_out, show, some_rays
-from stream.analyse.store import PatternStore
+from stream.analyse.store import PatternStore, rest
 from stream.analyse.tomography.basis import RANK, Basis, Moments, find_basis
 from stream.analyse.tomography.cuda import Solver
 from stream.analyse.tomography.cuda.solver import Solve
@@ -108,15 +108,19 @@ class FinalSlices:
         gains = spread.map(partial(noise_gain, projector, iterations=iterations), self.weights)
         for s in range(len(volume)):
             squares = np.zeros((2, iterations))
-            unheld = None if self.config.parallax else np.empty_like(volume[s])
+            inside, whole = projector.support, volume[s]
+            free = None if self.config.parallax else np.empty((np.count_nonzero(inside), volume.shape[3]), np.float32)
             for block in blocks:
-                volume[s][..., block], more, free = next(solved)
+                held, more, unheld = next(solved)
                 squares += more
-                if unheld is not None:
-                    unheld[..., block] = free
+                rest(self.store.patterns)
+                whole[..., block] = held
+                if free is not None:
+                    free[:, block] = unheld[inside]
+                rest(volume)
             part = self._part(s, self.projector)
             part.set_gain(next(gains))
-            yield WholeSlice(volume[s], part.inside, part.variances, unheld, held=unheld is None), relative(squares)
+            yield WholeSlice(whole, inside, part.variances, free, held=free is None), relative(squares)
 
     def _in_a_basis(self, projector: Projector, volume: Floats, spread: Spread) -> Iterator[tuple[Voxels, Reals]]:
         """Coefficients, held at x ≥ 0 in between: a slice is worked on as one."""

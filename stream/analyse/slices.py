@@ -57,13 +57,14 @@ class Voxels(Protocol):
 class WholeSlice:
     """Voxels whose patterns are all there, in an array or a file.
 
-    volume, unheld_volume: (y, x, bin), the same where there is one alone; variances_of: (n, bin) of voxels by number.
+    volume: (y, x, bin); variances_of: (n, bin) of voxels by number; free: (n, bin) of all of them, not held at zero,
+    None where there is no such reconstruction.
     """
 
     volume: Floats
     inside: npt.NDArray[np.bool_]
     variances_of: Callable[[Indices], Floats]
-    unheld_volume: Floats | None = None
+    free: Floats | None = None
     held: bool = False
 
     @property
@@ -73,11 +74,11 @@ class WholeSlice:
 
     def patterns(self, voxels: Indices) -> Floats:
         """(n, bin)."""
-        return self._of(self.volume, voxels)
+        return np.asarray(self.volume.reshape(-1, self.volume.shape[2])[np.flatnonzero(self.inside)[voxels]])
 
     def unheld(self, voxels: Indices) -> Floats:
         """(n, bin)."""
-        return self._of(self.volume if self.unheld_volume is None else self.unheld_volume, voxels)
+        return self.patterns(voxels) if self.free is None else np.asarray(self.free[voxels])
 
     def variances(self, voxels: Indices) -> Floats:
         """(n, bin)."""
@@ -95,9 +96,6 @@ class WholeSlice:
     def noise(self) -> Floats:
         """(bin,) mean variance of a pattern."""
         return self._mean(self.variances)
-
-    def _of(self, volume: Floats, voxels: Indices) -> Floats:
-        return np.asarray(volume.reshape(-1, volume.shape[2])[np.flatnonzero(self.inside)[voxels]])
 
     def _mean(self, of: Callable[[Indices], Floats]) -> Floats:
         sums = [of(some).sum(axis=0, dtype=np.float64) for some in batches(np.arange(self.count))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,6 +154,14 @@ def mapped(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.flo
     except OSError as error:
         raise StoreError(f"{path} cannot be created with {size} bytes: {error.strerror}") from error
     return np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+
+
+def rest(*arrays: npt.NDArray[Any]) -> None:
+    """Hold no page of arrays that are `mapped`: the files keep their content, and memory is for what comes next."""
+    for array in arrays:
+        kept: Any = array.base
+        if isinstance(kept, mmap.mmap):
+            kept.madvise(mmap.MADV_DONTNEED)
 
 
 def window(values: npt.NDArray[Any], axis: RadialAxis, limits: tuple[float, float] | None) -> npt.NDArray[np.float64]:

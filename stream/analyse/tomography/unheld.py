@@ -36,7 +36,8 @@ def reconstruct_unheld(projector: Projector, sinogram: Floats, measured: ArrayLi
         scale, voxel_scale = rays.scale[..., None] * known, rays.voxel_scale[..., None]
 
         def back(values: Floats, scale: Floats = scale, voxel_scale: Floats = voxel_scale) -> Floats:
-            return np.asarray(voxel_scale * rays.projector.back(scale * values))
+            found = rays.projector.back(scale * values)
+            return np.multiply(found, voxel_scale, out=found)
 
         def normal(x: Floats, back: Callable[[Floats], Floats] = back) -> Floats:
             return back(rays.projector.forward(x))
@@ -57,10 +58,18 @@ def _series(iterations: int) -> NDArray[np.float32]:
 
 
 def _summed(terms: NDArray[np.float32], normal: Callable[[Floats], Floats], start: Floats) -> Floats:
-    """Σ terms[k] T_k(2M − 1) start, M as `normal` applies it; T_k+1 = 2 (2M − 1) T_k − T_k−1."""
-    before, now = start, 2 * normal(start) - start
-    total = terms[0] * before + terms[1] * now
+    """Σ terms[k] T_k(2M − 1) start, M as `normal` applies it; T_k+1 = 2 (2M − 1) T_k − T_k−1; start is overwritten."""
+    before, now = start, normal(start)
+    now *= 2
+    now -= before
+    total = terms[0] * before
+    total += terms[1] * now
     for term in terms[2:]:
-        before, now = now, 2 * (2 * normal(now) - now) - before
-        total += term * now
+        later = normal(now)
+        later *= 2
+        later -= now
+        later *= 2
+        later -= before
+        total += np.multiply(later, term, out=before)
+        before, now = now, later
     return np.asarray(total)
