@@ -26,6 +26,7 @@ from stream.core.errors import FitError
 Floats = npt.NDArray[np.float64]
 Profile = Literal["lorentzian", "gaussian", "fit"]
 CHUNK = 16  # voxels that a thread takes at once
+COARSEST = 2000.0  # nm; a coarser crystallite cannot be told from an infinite one
 _SHARE = {"lorentzian": 1.0, "gaussian": 0.0, "fit": 0.8}
 
 
@@ -185,7 +186,6 @@ class PatternFit:
             if self.instrument is None:
                 reason[reason == Reason.OK] = Reason.NO_INSTRUMENT
             good = reason == Reason.OK
-            resolved = good & (table[:, voxel.SIZE_AT_BOUND] == 0)
             size = self.shape_factor * self.axis.wavelength / (10 * table[:, voxel.BREADTH])
             error = np.hypot(table[:, voxel.STRAIN_ERROR], state.systematic[p])
             free = crystal.structure.lattice.free
@@ -201,7 +201,7 @@ class PatternFit:
                 cell_volume=np.where(known, volumes[:, p], np.nan),
                 strain=np.where(good, table[:, voxel.STRAIN], np.nan),
                 strain_error=np.where(good, error, np.nan),
-                size=np.where(resolved, size, np.nan),
+                size=np.where(good & (size <= COARSEST), size, np.nan),
                 lines=lines[:, own],
                 rows=model.rows[own, : len(free)],
                 reason=reason,

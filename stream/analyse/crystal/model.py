@@ -24,7 +24,7 @@ MAIN_RANGE = 0.02  # the main phase's cell edges, about the structure's: +3.13 %
 MINOR_RANGE = 0.005  # a minor phase's, about the slice's: it must not wander to its neighbour's lines
 SEARCH_RANGE = 0.01  # isotropic search in each voxel, about the slice's cell
 STRAIN_RANGE = (0.0, 0.02)
-SIZE_RANGE = (10.0, 2000.0)  # nm; finer is amorphous, coarser cannot be told from infinite
+SIZE_RANGE = (10.0, 1e5)  # nm; finer is amorphous, coarser broadens no line
 WEAK_LINE = 0.005  # of the strongest: weaker lines share one free intensity
 
 

@@ -30,8 +30,8 @@ LEAST_REFLECTIONS = 3
 LEAST_BINS = 0.5  # of the axis; with fewer a voxel's pattern is no pattern
 
 # Columns of the per-phase table that `fit_voxel` fills, after the six of the metric.
-SCALE, STRAIN, STRAIN_ERROR, BREADTH, SIZE_AT_BOUND, CELL_FREE, REASON = 6, 7, 8, 9, 10, 11, 12
-COVARIANCE, WIDTH = 13, 13 + 36  # 6 × 6, of the metric
+SCALE, STRAIN, STRAIN_ERROR, BREADTH, CELL_FREE, REASON = 6, 7, 8, 9, 10, 11
+COVARIANCE, WIDTH = 12, 12 + 36  # 6 × 6, of the metric
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -162,7 +162,6 @@ def _report(
         strain, breadth = place[6], place[7]
         table[p, STRAIN], table[p, BREADTH] = t.theta[strain], t.theta[breadth]
         table[p, STRAIN_ERROR] = math.sqrt(max(variance[linear + strain], 0.0))
-        table[p, SIZE_AT_BOUND] = 1.0 if _on(t, layout, breadth) else 0.0
         stuck = t.theta[strain] >= layout.high[strain] or t.theta[breadth] >= layout.high[breadth]
         if not converged:
             table[p, REASON] = NOT_CONVERGED
