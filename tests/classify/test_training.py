@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from stream.analyse.classify.learn.model import Machine
 from stream.analyse.classify.learn.network import gradients, new_layers
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import load_model
+from stream.simulate.training.ceiling import ceiling, named_by_paths
 from stream.simulate.training.dataset import make_examples, simulate
 from stream.simulate.training.export import write_models
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
+from stream.simulate.training.slices import Beam, draw_beam
 from stream.simulate.training.strangers import lines
 
 RECIPE = Recipe(seed=3, phantoms=9, largest=26, families=("svm", "knn", "mlp", "cnn"))
@@ -69,6 +72,23 @@ def test_a_dataset_depends_on_seed_and_number_alone(examples: list[Example], kep
         np.testing.assert_array_equal(one.inputs, other.inputs)
         np.testing.assert_array_equal(one.labels, other.labels)
     assert not np.array_equal(simulate(1, 4, RECIPE.largest)[0].labels, simulate(1, 3, RECIPE.largest, kept)[0].labels)
+
+
+def test_true_paths_name_most_voxels_and_edges_not() -> None:
+    """Of 5 phantoms; six angles are far too few for any."""
+    drawn = [np.random.default_rng([RECIPE.seed, number]) for number in range(5)]
+    samples = [draw_sample(rng, 60) for rng in drawn]
+    beams = [draw_beam(rng, sample.count) for rng, sample in zip(drawn, samples, strict=True)]
+
+    def right(beams: list[Beam]) -> float:
+        named = [named_by_paths(sample, beam) for sample, beam in zip(samples, beams, strict=True)]
+        return float(
+            np.concatenate([(n == s.labels)[s.labels >= 0] for n, s in zip(named, samples, strict=True)]).mean()
+        )
+
+    few = [replace(beam, angles=np.arange(6) * 30.0) for beam in beams]
+    assert right(few) < 0.9 < right(beams) < 0.99
+    assert ceiling(range(5), RECIPE.seed, 60) == right(beams)
 
 
 def test_no_phantom_is_in_two_parts() -> None:

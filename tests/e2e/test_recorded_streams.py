@@ -11,6 +11,8 @@ import yaml
 from helpers.chain import Sender, Site, correlation, results, write_poni
 from helpers.recordings import read_messages
 
+from stream.analyse.classify.contents import classify
+from stream.analyse.classify.manifest import CLASSES
 from stream.core.files import read_json
 from stream.core.rundir import RunDirectory
 
@@ -64,7 +66,7 @@ def reference_site(folder: Path, data: Path) -> Site:
     for phase in config["phases"]:
         if "cif" in phase:
             phase["cif"] = str((source / phase["cif"]).resolve())
-    site = Site(folder, {**config, "classification": {"model": None}})
+    site = Site(folder, config)
     calibrate = site.command(
         "calibrate", site.path, "--image", source / "lab6.edf", "--calibrant", "LaB6", "--output", "instrument.yaml"
     )
@@ -75,13 +77,17 @@ def reference_site(folder: Path, data: Path) -> Site:
 
 
 def check_against_truth(arrays: dict[str, Any], data: Path, within: float) -> None:
-    """Amounts, and the strain of bare particles and of rims to `within`."""
+    """Amounts, classes, and the strain of bare particles and of rims to `within`."""
     with np.load(data / "scan" / "truth.npz") as truth:
         for name, least in {"layered": 0.95, "carbon": 0.95, "glass": 0.95, "spinel": 0.9}.items():
             assert correlation(arrays[f"maps/phase_{name}"][0], truth[name]) > least, name
         particles = truth["layered"] > 0.5
         error = arrays["maps/strain_layered"][0][particles] / truth["strain"][particles] - 1
         rim = truth["spinel"][particles] > 0
+        contents = truth["layered"] + truth["spinel"], truth["carbon"], truth["glass"]
+    inside, classes = np.isfinite(arrays["maps/coverage"][0]), classify(*contents)
+    right = arrays["maps/class_index"][0] == classes
+    assert min(right[inside & (classes == c)].mean() for c in range(len(CLASSES))) > 0.95
     assert np.isfinite(error).mean() > 0.9
     for some in (rim, ~rim):
         assert abs(np.nanmedian(error[some])) < within

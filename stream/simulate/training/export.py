@@ -13,6 +13,7 @@ from stream.analyse.classify.learn.example import Example
 from stream.analyse.classify.learn.pinned import pinned
 from stream.analyse.classify.manifest import MANIFEST, Entry, Golden, Manifest
 from stream.simulate.training.card import write_card
+from stream.simulate.training.ceiling import ceiling
 from stream.simulate.training.recipe import Fitted, Recipe
 
 GOLDEN_FILE, GOLDEN_SIDE = "golden.npy", 7
@@ -31,10 +32,11 @@ def write_models(
     np.save(folder / GOLDEN_FILE, golden)
     content = (folder / GOLDEN_FILE).read_bytes()
     low = least_known(examples)
+    most = ceiling(recipe.tested, recipe.seed, recipe.largest)
     entries = []
     for each in fitted:
         entry = write_model(folder, each, golden, low)
-        write_card(folder / f"{each.family}.md", entry, recipe, each, own)
+        write_card(folder / f"{each.family}.md", entry, recipe, each, most, own)
         entries.append(entry)
     best = max(entries, key=lambda entry: entry.accuracy)
     kept = Golden(file=GOLDEN_FILE, sha256=hashlib.sha256(content).hexdigest())

@@ -46,14 +46,20 @@ class Sample:
         return np.asarray((np.arange(self.count, dtype=np.float64) - (self.count - 1) / 2) * self.step)
 
     @property
+    def contents(self) -> npt.NDArray[np.float64]:
+        """Volume fractions of crystals, carbon/binder and glass in each material, (material, 3)."""
+        volumes = {
+            phase: per_material(self.phantom, phase, lambda strain, scale: 1.0)
+            for phase in (*self.preset.crystals, *self.preset.humps)
+        }
+        crystalline = sum(volumes[phase] for phase in self.preset.crystals)
+        return np.stack([crystalline, volumes["carbon"], volumes["glass"]], axis=-1)
+
+    @property
     def labels(self) -> npt.NDArray[np.int8]:
         """True class of each voxel, (y, x); -1 outside the field of view."""
-        shares = voxel_shares(self.phantom)[0]
-        phases = {*self.preset.crystals, *self.preset.humps}
-        volumes = {p: shares @ per_material(self.phantom, p, lambda strain, scale: 1.0) for p in phases}
-        crystalline = np.asarray(sum(volumes[phase] for phase in self.preset.crystals))
-        classes = classify(crystalline, volumes["carbon"], volumes["glass"])
-        return np.where(field_of_view(self.count), classes, np.int8(-1))
+        crystalline, carbon, glass = np.moveaxis(voxel_shares(self.phantom)[0] @ self.contents, -1, 0)
+        return np.where(field_of_view(self.count), classify(crystalline, carbon, glass), np.int8(-1))
 
 
 def draw_sample(rng: np.random.Generator, largest: int) -> Sample:

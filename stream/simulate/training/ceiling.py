@@ -1,0 +1,43 @@
+"""How many voxels reconstruction alone leaves right: the bar that no model of its voxels is expected to pass.
+
+A voxel's class is decided by what it holds. Here the rays tell that outright, as lengths of their paths without noise,
+scatter, texture or a misplaced axis; what is still named wrongly is what so few rays and so coarse voxels blur.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from stream.analyse.classify.contents import classify
+from stream.analyse.tomography.projector import Projector
+from stream.analyse.tomography.sirt import reconstruct
+from stream.simulate.forward import path_lengths
+from stream.simulate.training.samples import Sample, draw_sample
+from stream.simulate.training.slices import Beam, draw_beam
+
+ITERATIONS = 100  # the default of a run
+
+
+def ceiling(phantoms: Iterable[int], seed: int, largest: int) -> float:
+    """Share of the voxels of these phantoms' complete scans that their reconstructed contents name rightly."""
+    right = []
+    for number in phantoms:
+        rng = np.random.default_rng([seed, number])
+        sample = draw_sample(rng, largest)
+        labels = sample.labels
+        right.append((named_by_paths(sample, draw_beam(rng, sample.count)) == labels)[labels >= 0])
+    return float(np.concatenate(right).mean())
+
+
+def named_by_paths(sample: Sample, beam: Beam) -> npt.NDArray[np.int8]:
+    """Class of each voxel, (y, x), by its contents as SIRT has them from the true paths of the scan's rays."""
+    phantom, width = sample.phantom, beam.width * sample.step
+    labels, materials = phantom.labels[0], len(phantom.materials)
+    paths = [path_lengths(labels, materials, phantom.step, float(a), sample.positions, width) for a in beam.angles]
+    rays = (np.array(paths) @ sample.contents).astype(np.float32)
+    contents, _ = reconstruct(Projector(beam.angles, sample.positions, 0.0), rays, np.ones(rays.shape[:2]), ITERATIONS)
+    crystalline, carbon, glass = np.moveaxis(contents.astype(np.float64), -1, 0)
+    return classify(crystalline, carbon, glass)
