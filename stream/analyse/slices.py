@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -103,8 +104,8 @@ class WholeSlice:
 
 
 def share_out(job: Callable[[Indices], object], voxels: Indices) -> None:
-    """Run a job for BATCH voxels after each other, in threads."""
-    list(_pool().map(job, batches(voxels)))
+    """Run a job for BATCH voxels after each other, in threads; what it returns is let go."""
+    deque(_pool().map(job, batches(voxels)), maxlen=0)
 
 
 @cache
