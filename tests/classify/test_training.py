@@ -24,6 +24,7 @@ from stream.analyse.classify.learn.model import Machine
 from stream.analyse.classify.learn.network import gradients, new_layers
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import load_model
+from stream.analyse.classify.preprocess import SHARES
 from stream.simulate.training.ceiling import ceiling, named_by_paths
 from stream.simulate.training.dataset import make_examples, simulate
 from stream.simulate.training.export import write_models
@@ -58,9 +59,10 @@ def test_a_tiny_training(tmp_path: Path, examples: list[Example], kept: Path, mo
         for found, expected in agreed:
             np.testing.assert_allclose(found, expected, atol=1e-4)
         assert loaded.sha256 in (tmp_path / f"{each.family}.md").read_text()
-        unseen = each.validated[each.validated.familiar]
-        commonest = np.bincount(unseen.labels).max() / len(unseen.labels)
-        assert unseen.right(1.0).mean() > commonest + 0.05, each.family
+        unseen = [judged[judged.familiar] for judged, _ in each.validated]
+        labels = np.concatenate([judged.labels for judged in unseen])
+        commonest = np.bincount(labels).max() / len(labels)
+        assert np.concatenate([judged.right(1.0) for judged in unseen]).mean() > commonest + 0.05, each.family
     assert read_manifest(tmp_path).default in RECIPE.families
 
 
@@ -126,8 +128,8 @@ def test_gradients_are_those_of_the_loss(examples: list[Example]) -> None:
         assert gradient[place] == pytest.approx((above - below) / (2 * step), rel=1e-3)
 
 
-def test_the_perceptron_is_scikit_learn_s(examples: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its layers hold the standardisation, too, and see no neighbours."""
+def test_the_perceptrons_are_scikit_learn_s(examples: list[Example], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers hold the standardisation, too; of neighbours one sees the amounts alone, one nothing."""
     made: list[MLPClassifier] = []
 
     def keep(*shape: Any, **options: Any) -> MLPClassifier:
@@ -137,10 +139,23 @@ def test_the_perceptron_is_scikit_learn_s(examples: list[Example], monkeypatch: 
     monkeypatch.setattr(families, "MLPClassifier", keep)
     monkeypatch.setattr(families, "LEARNT", 4_000)
     model = families.fit_mlp(examples, RECIPE.seed)
-    inputs, _ = families.sample_inputs(examples, RECIPE.seed, 4_000)
-    expected = made[0].predict_proba(inputs @ standard(inputs).kernel[0, 0])
-    assert {layer.side for layer in model.layers} == {1}
-    np.testing.assert_allclose(softmax(model.vectors(inputs[None])[0], axis=1), expected, atol=1e-4)
+    image = examples[0].inputs
+    first = standard(families.sample_inputs(examples, RECIPE.seed, families.SEEN)[0])
+    seen = families.beside(first(image))
+    found = model.vectors(image)
+    scores = found.reshape(len(seen), -1)
+    for network, columns, mine in (
+        (made[0], seen[:, : image.shape[2]], scores[:, : UNFAMILIAR + 1]),
+        (made[1], seen, scores[:, UNFAMILIAR + 1 :]),
+    ):
+        np.testing.assert_allclose(softmax(mine, axis=1), network.predict_proba(columns), atol=1e-4)
+    y, x = np.argwhere(examples[0].labels >= 0)[30]
+    for feature in range(image.shape[2] - 1):  # the last carries the means of all
+        changed = image.copy()
+        changed[y, x, feature] += 1
+        differs = (model.vectors(changed) != found).any(axis=2)
+        differs[y, x] = False
+        assert differs.any() == (feature in range(image.shape[2])[SHARES])
 
 
 def test_the_machine_is_scikit_learn_s() -> None:

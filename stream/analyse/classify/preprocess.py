@@ -32,6 +32,7 @@ TYPICAL = 256  # voxels at most, of those that a slice is known by
 SPAN = 30.0  # amounts beyond are cut: a detector's fault must not reach further
 AMOUNTS = 9
 EXTRA = AMOUNTS + 3 + 2 + 1  # amounts, amounts over full voxels', the ends, known
+SHARES = slice(-6, -3)  # of the features: amounts over full voxels'
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 
 KINDS = {
     "cnn": "Convolutional network, ReLU: each voxel's amounts and principal components, two layers of 3 × 3 neighbours",
-    "mlp": "Multilayer perceptron, 64 and 32 units, ReLU: all of the voxel's own pattern, no neighbours",
+    "mlp": "Two perceptrons, 64 and 32 units, ReLU: all of the voxel's own pattern; the same and 5 × 5 voxels' amounts",
     "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
     "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels, the voxel's own numbers",
 }
@@ -88,7 +88,7 @@ model is asked (`stream/analyse/classify/faults.py`); the figures above are the 
 def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, most: float, own: int = 0) -> None:
     """Write the card beside the model; `most` as `ceiling` has it."""
     threshold = entry.threshold
-    tested, validated = fitted.tested, fitted.validated
+    tested = fitted.tested
     complete, partial = tested[tested.familiar & tested.complete], tested[tested.familiar & ~tested.complete]
     right = complete.right(threshold)
     phantoms = [float(right[complete.phantom == n].mean()) for n in np.unique(complete.phantom)]
@@ -107,8 +107,8 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, most: f
         folds=FOLDS,
         own=f" {own} slices of a measured run were learnt from, too." if own else "",
         unseen=len(recipe.tested),
-        validated=share_right(validated[validated.familiar & validated.complete], threshold),
-        validated_partial=share_right(validated[validated.familiar & ~validated.complete], threshold),
+        validated=validated_right(fitted, complete=True),
+        validated_partial=validated_right(fitted, complete=False),
         voxels=len(right),
         accuracy=right.mean(),
         worst=min(phantoms),
@@ -130,6 +130,12 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, most: f
         strangers=strangers_table(fitted.strangers),
     )
     path.write_text(text, encoding="utf-8")
+
+
+def validated_right(fitted: Fitted, *, complete: bool) -> float:
+    """Share of what the folds were not shown that they name rightly, in complete scans or in the others."""
+    right = [fold.right(threshold)[fold.familiar & (fold.complete == complete)] for fold, threshold in fitted.validated]
+    return float(np.concatenate(right).mean())
 
 
 def share_right(judged: Judged, threshold: float) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from stream.analyse.classify.learn.example import Example, clean_example
 from stream.analyse.classify.learn.families import FAMILIES, calibrate
 from stream.analyse.classify.learn.model import Model
-from stream.analyse.classify.learn.score import Judged, choose_threshold, judge, together
+from stream.analyse.classify.learn.score import Judged, choose_threshold, judge
 from stream.core.errors import UsageError
 from stream.simulate.training.dataset import simulate
 from stream.simulate.training.strangers import strange_examples
@@ -73,13 +73,14 @@ class Recipe:
 class Fitted:
     """A family's model of all learnt phantoms; what the folds said of phantoms they had not seen; the test.
 
+    validated: of each fold, with the threshold that its model would have been given.
     strangers: share called unknown of each real material that was never shown, and of voxels measured by half.
     """
 
     family: str
     model: Model
     threshold: float
-    validated: Judged
+    validated: list[tuple[Judged, float]]
     tested: Judged
     strangers: dict[str, float]
 
@@ -104,20 +105,20 @@ def fit_families(
     fold = {number: place % FOLDS for place, number in enumerate(recipe.learnt)}
     for family in recipe.families:
         fit = FAMILIES[family]
-        validated = []
+        folds, validated = [], []
         for out in range(FOLDS):
             others = [example for example in learnt if fold[example.phantom] != out]
             left = [example for example in learnt if fold[example.phantom] == out]
             model = fit([*others, *own], recipe.seed)
             calibrate(model, left, recipe.seed)
-            validated.append((model, left))
-        judged = together([judge(model, left, VALIDATED) for model, left in validated])
+            folds.append(model)
+            validated.append((judge(model, left, VALIDATED), choose_threshold(judge(model, held))))
         model = fit([*learnt, *own], recipe.seed)
-        weights, biases = zip(*((each.weights, each.bias) for each, _ in validated), strict=True)
+        weights, biases = zip(*((each.weights, each.bias) for each in folds), strict=True)
         model.weights, model.bias = np.mean(weights, axis=0), np.mean(biases, axis=0)
         threshold = choose_threshold(judge(model, held))
         unknown = {name: unknown_share(model, threshold, parts) for name, parts in strange.items()}
-        yield Fitted(family, model, threshold, judged, judge(model, unseen), unknown)
+        yield Fitted(family, model, threshold, validated, judge(model, unseen), unknown)
 
 
 def unknown_share(model: Model, threshold: float, parts: Sequence[Example]) -> float:

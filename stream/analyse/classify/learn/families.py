@@ -1,8 +1,8 @@
 """The four families: what each learns from examples, over the same inputs.
 
-All but one see a voxel with its neighbours: the reconstruction blurs a voxel over them, so that what they hold tells
-what it holds. The convolutional network learns itself how to look at them, two are given a linear projection. The
-perceptron sees a voxel by itself, but all of its pattern: its errors are others than theirs.
+They see a voxel with its neighbours: the reconstruction blurs a voxel over them, so that what they hold tells what it
+holds. The convolutional network learns itself how to look at them, two are given a linear projection. The perceptron
+sees all of the voxel's own pattern, and of its neighbours how much carbon, glass and lines they hold.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from sklearn.svm import SVC
 
 from stream.analyse.classify.learn.example import Example
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
-from stream.analyse.classify.learn.layers import Layer, apply, joined, patches, standard
+from stream.analyse.classify.learn.layers import Layer, apply, joined, patches, side_by_side, standard
 from stream.analyse.classify.learn.model import Machine, Model, Neighbours
 from stream.analyse.classify.learn.network import new_layers, train
-from stream.analyse.classify.preprocess import EXTRA
+from stream.analyse.classify.preprocess import EXTRA, SHARES
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int8]
@@ -36,7 +36,7 @@ EPOCHS = 12  # of the convolutional network
 HIDDEN = (64, 32)  # units of the perceptron
 DECAY = 0.3  # L2 of its weights: less of it, and more passes, learn the phantoms by heart
 PASSES, BATCH = 4, 512
-LEARNT = 300_000  # voxels that it learns from, at most
+LEARNT = 600_000  # voxels that it learns from, at most
 SEEN = 100_000  # voxels that projections are made from
 SUPPORT = 12_000  # voxels that the support vector machine learns from: its time grows with their square
 PENALTY = 3.0  # C
@@ -52,19 +52,51 @@ def fit_cnn(examples: Sequence[Example], seed: int) -> Model:
 
 
 def fit_mlp(examples: Sequence[Example], seed: int) -> Model:
-    """Hidden units over all features of the voxel alone, standardised; strong weight decay, few passes."""
-    inputs, labels = sample_inputs(examples, seed, LEARNT)
-    first = standard(inputs)
-    inputs = inputs @ first.kernel[0, 0]
+    """Two perceptrons side by side; calibration weighs what they say.
+
+    One sees the voxel alone, and knows what is foreign: who looks about takes a foreign voxel for what is around it.
+    The other sees its neighbours' amounts, too, and tells one class from another.
+    """
+    first = standard(sample_inputs(examples, seed, SEEN)[0])
+    inputs, labels = sample(examples, LEARNT, seed, lambda e: beside(first(e.inputs)))
+    features, familiar = first.kernel.shape[3], labels < UNFAMILIAR
+    alone = perceptron(inputs[:, :features], labels, seed)
+    among = perceptron(inputs[familiar], labels[familiar], seed)
+    kernels = [alone[0].kernel[0, 0], among[0].kernel[0, 0]]
+    kernels[0] = np.pad(kernels[0], ((0, inputs.shape[1] - features), (0, 0)))
+    hidden = Layer(np.hstack(kernels)[None, None], np.hstack([alone[0].bias, among[0].bias]), relu=True)
+    deeper = [side_by_side(one, other) for one, other in zip(alone[1:], among[1:], strict=True)]
+    return Model([*unfolded(first, hidden), *deeper])
+
+
+def perceptron(inputs: Floats, labels: Labels, seed: int) -> list[Layer]:
+    """One that tells the labels (n,) apart by standardised inputs (n, d); strong weight decay, few passes."""
     network = MLPClassifier(HIDDEN, alpha=DECAY, batch_size=BATCH, random_state=seed)
     for _ in range(PASSES):
-        network.partial_fit(inputs, labels, classes=np.arange(OUTPUTS))
-    last = len(HIDDEN)
-    layers = [
-        Layer(kernel[None, None].astype(np.float32), bias.astype(np.float32), relu=number < last)
+        network.partial_fit(inputs, labels, classes=np.unique(labels))
+    return [
+        Layer(kernel[None, None].astype(np.float32), bias.astype(np.float32), relu=number < len(HIDDEN))
         for number, (kernel, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True))
     ]
-    return Model([joined(first, layers[0]), *layers[1:]])
+
+
+def beside(image: Floats) -> Floats:
+    """(y, x, features) to (y · x, all features of the voxel, and the amounts of its neighbourhood)."""
+    own = image.reshape(-1, image.shape[2])
+    return np.concatenate([own, patches(np.ascontiguousarray(image[..., SHARES]), SIDE)], axis=1)
+
+
+def unfolded(first: Layer, hidden: Layer) -> list[Layer]:
+    """What a layer does to `beside` of the first one's result, as two: of a voxel, then of its neighbourhood."""
+    features, units = first.kernel.shape[3], len(hidden.bias)
+    own, around = np.split(hidden.kernel[0, 0], [features])
+    shares = np.eye(features, dtype=np.float32)[:, SHARES]
+    flat = np.concatenate([own, shares], axis=1)
+    kernel = np.zeros((SIDE, SIDE, flat.shape[1], units), np.float32)
+    kernel[SIDE // 2, SIDE // 2, :units] = np.eye(units)
+    kernel[:, :, units:] = around.reshape(SIDE, SIDE, -1, units)
+    voxel = Layer(flat[None, None], np.zeros(flat.shape[1], np.float32))
+    return [joined(first, voxel), Layer(kernel, hidden.bias, hidden.relu)]
 
 
 def fit_svm(examples: Sequence[Example], seed: int) -> Model:

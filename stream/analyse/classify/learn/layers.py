@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
+from scipy.linalg import block_diag
 
 Floats = npt.NDArray[np.float32]
 
@@ -77,3 +78,9 @@ def joined(first: Layer, second: Layer) -> Layer:
     """One layer that does what two do, where the first is linear, of one voxel, and without bias."""
     kernel = first.kernel[0, 0] @ second.kernel
     return Layer(kernel.astype(np.float32), second.bias, second.relu)
+
+
+def side_by_side(one: Layer, other: Layer) -> Layer:
+    """One layer of a voxel that does what two do, each to its share of the inputs."""
+    kernel = block_diag(one.kernel[0, 0], other.kernel[0, 0])
+    return Layer(kernel[None, None].astype(np.float32), np.concatenate([one.bias, other.bias]), one.relu)

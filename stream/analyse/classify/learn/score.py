@@ -65,11 +65,6 @@ def judge(model: Model, examples: Sequence[Example], share: float = 1.0) -> Judg
     return Judged(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
 
-def together(parts: Sequence[Judged]) -> Judged:
-    """Voxels of several."""
-    return Judged(*(np.concatenate([getattr(part, name) for part in parts]) for name in Judged.__slots__))
-
-
 def choose_threshold(judged: Judged) -> float:
     """The probability of being unfamiliar that no more than REJECTED of the voxels reach in SCANS of the scans."""
     familiar = judged[judged.familiar & judged.complete]
