@@ -80,7 +80,7 @@ model is asked (`stream/analyse/classify/faults.py`); the figures above are the 
   0.37 Å⁻¹: where that was not measured the two cannot be told apart.
 - Never shown measured data.
 - What has no line in the measured range cannot be seen: iron, steel and copper begin at 3.0-3.1 Å⁻¹. What fills a tenth
-  of a slice shifts the scale that its voxels are judged against: steel, iron and aluminium in particles then pass.
+  of a slice shifts the scale that its voxels are judged against: more of it passes then.
 - A pattern is judged against its slice: a slice without any particle, or of one class alone, has no scale to judge by.
 """
 
