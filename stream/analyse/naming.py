@@ -45,10 +45,16 @@ class Looked:
 
 @dataclass(slots=True)
 class Round:
-    """How far the live voxels of a slice are named, and its scale when the round began."""
+    """How far the live voxels of a slice are named, how often they were, and its scale when the round began."""
 
     turn: Turn = field(default_factory=Turn)
+    count: int = 0
     scale: SliceScale | None = None
+
+    @property
+    def doubled(self) -> bool:
+        """Whether there have been 1, 2, 4, 8, ... rounds."""
+        return self.count & (self.count - 1) == 0
 
 
 @dataclass(slots=True)
@@ -105,12 +111,15 @@ class Naming:
         values, inside = self._values(voxels), voxels.inside
         progress, chosen = self._rounds.setdefault(s, Round()), not self.given.due(fitted=False)
         rows = progress.turn.choose(len(inside), budget) if chosen else np.arange(len(inside))
-        if progress.scale is None or (chosen and rows[0] == 0):
+        begun = bool(chosen and rows[0] == 0)
+        if progress.scale is None or begun:
             progress.scale = self.given.scale(values)
+            progress.count += 1
             self.clusters.take(s, Sample.of(values[inside], progress.scale))
             self.clusters.find()
-        looked = Looked(values, inside, progress.scale, self._allowed(before, inside, progress.scale))
-        if not self._choice.busy and self.given.due(looked.implied is not None):
+        again = begun and progress.doubled  # as data come, others may be the best for them
+        looked = Looked(values, inside, progress.scale, self._allowed(before, inside, progress.scale, again))
+        if not self._choice.busy and self.given.due(looked.implied is not None, again):
             self._choice.begin(partial(self._choose, looked))
         planes = {name: before[name].copy() for name in self.blank(inside.shape)}
         if not chosen:  # clusters alone
@@ -161,9 +170,9 @@ class Naming:
     def _samples(self) -> list[Sample]:
         return [self.clusters.samples[s] for s in sorted(self.clusters.samples)]
 
-    def _allowed(self, fitted: Arrays, inside: Mask, scale: SliceScale) -> Mask | None:
+    def _allowed(self, fitted: Arrays, inside: Mask, scale: SliceScale, again: bool = False) -> Mask | None:
         """What the fits in these maps allow, where somebody wants to know."""
-        return self.implied.classes(fitted, inside, scale) if self.given.due(fitted=True) else None
+        return self.implied.classes(fitted, inside, scale) if self.given.due(fitted=True, again=again) else None
 
     def _choose(self, looked: Looked) -> bool:
         """Let the models look at a slice, which takes longer than an update."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import numpy.typing as npt
@@ -446,6 +447,24 @@ def test_the_best_by_its_card_is_kept_unless_it_contradicts_the_rest(
     else:
         there = implied.any(axis=2) & (truth >= 0)
         assert f"{(off.index == common.index)[there].mean():.1%} with the fit" in auto.reason
+
+
+def test_models_are_compared_again_as_the_data_double(
+    unseen: tuple[Floats, npt.NDArray[np.int8]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What names the first projections best need not be the best for all of them."""
+    patterns, truth = unseen
+    auto = load_classifier("auto")
+    naming = Naming(AXIS, Implied((), {}, {}), auto, Clusters(), Teaching())
+    voxels = WholeSlice(patterns, truth >= 0, lambda some: np.ones((len(some), AXIS.bins), np.float32))
+    planes, counted = naming.blank(truth.shape), []
+    look = Mock(wraps=auto.look)
+    monkeypatch.setattr(auto, "look", look)
+    for _ in range(9):
+        planes |= naming.live(0, voxels, planes, 60.0)
+        naming._choice.awaited()
+        counted.append(look.call_count)
+    assert counted == [1, 2, 2, 3, 3, 3, 3, 4, 4]
 
 
 def test_live_voxels_are_looked_at_again_when_they_are_fitted(unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:

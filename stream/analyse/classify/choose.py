@@ -74,9 +74,9 @@ class Auto(Panel):
 
     That is the one with the largest sum of the share of voxels that it names as the vote does, of what its classes
     tell of the voxels' clusters, and of the share that it names as the fit's amounts allow: neither of these knows a
-    model. It is chosen by the middle of the first slice that is looked at after `settle`, and once more when first
-    there is one with fits. Agreement settles it only then: families that look at the same neighbourhood err alike, and
-    would outvote a better one that does not.
+    model. It is chosen by the middle of the first slice that is looked at after `settle`, once more when first there
+    is one with fits, and again where `due` is asked so. Agreement settles it only then: families that look at the same
+    neighbourhood err alike, and would outvote a better one that does not.
     """
 
     def __init__(self, members: list[Classifier]) -> None:
@@ -99,9 +99,9 @@ class Auto(Panel):
         self.reason = f"the best by its card: {self.chosen.accuracy:.1%} of unseen voxels right; no data were seen yet"
         self._looked = self._fitted = False
 
-    def due(self, fitted: bool) -> bool:
-        """Whether nothing was looked at yet, or this has fits and what was looked at had none."""
-        return len(self.members) > 1 and (not self._looked or (fitted and not self._fitted))
+    def due(self, fitted: bool, again: bool = False) -> bool:
+        """Whether nothing was looked at yet, or this has fits and what was looked at had none, or is to be again."""
+        return len(self.members) > 1 and (again or not self._looked or (fitted and not self._fitted))
 
     def judge(self, values: Floats, scale: SliceScale) -> Prediction:
         """Classes of voxels by their `values`, (y, x, bins)."""

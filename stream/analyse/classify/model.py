@@ -55,8 +55,11 @@ class Judge(ABC):
     def judge(self, values: Floats, scale: SliceScale) -> Prediction:
         """Classes of voxels by their `values`, (y, x, bins); each is seen with its neighbours, REACH voxels far."""
 
-    def due(self, fitted: bool) -> bool:
-        """Whether to `look` at a slice, with the fit of its voxels or without, could change what names them."""
+    def due(self, fitted: bool, again: bool = False) -> bool:
+        """Whether to `look` at a slice, with the fit of its voxels or without, could change what names them.
+
+        again: its data are others than those that were looked at.
+        """
         return False
 
     def look(  # noqa: B027 - most take nothing
