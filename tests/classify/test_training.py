@@ -25,9 +25,11 @@ from stream.analyse.classify.learn.network import gradients, new_layers
 from stream.analyse.classify.manifest import read_manifest
 from stream.analyse.classify.model import load_model
 from stream.analyse.classify.preprocess import SHARES
+from stream.simulate.sample import voxel_shares
 from stream.simulate.training.ceiling import ceiling, named_by_paths
 from stream.simulate.training.dataset import make_examples, simulate
 from stream.simulate.training.export import write_models
+from stream.simulate.training.filled import filled
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
 from stream.simulate.training.slices import Beam, draw_beam
@@ -91,6 +93,16 @@ def test_true_paths_name_most_voxels_and_edges_not() -> None:
     few = [replace(beam, angles=np.arange(6) * 30.0) for beam in beams]
     assert right(few) < 0.9 < right(beams) < 0.99
     assert ceiling(range(5), RECIPE.seed, 60) == right(beams)
+
+
+def test_a_filled_voxel_holds_one_thing() -> None:
+    """That which most of it holds; the phantom is the same otherwise."""
+    sample = draw_sample(np.random.default_rng([RECIPE.seed, 0]), 60)
+    before, after = (voxel_shares(each.phantom)[0] for each in (sample, filled(sample)))
+    assert set(np.unique(after)) == {0.0, 1.0}
+    assert (before.max(axis=2) < 0.9).any()
+    np.testing.assert_array_equal(after.argmax(axis=2), before.argmax(axis=2))
+    assert filled(sample).phantom.labels.shape == sample.phantom.labels.shape
 
 
 def test_no_phantom_is_in_two_parts() -> None:

@@ -56,6 +56,9 @@ Scans of at least {coarse} voxels a side: {fine_right:.1%}; coarser ones: {coars
 The same voxels named by what decides their class, their contents, reconstructed from the rays' true paths through each
 without noise, scatter, texture or a misplaced axis: {most:.1%}. What lacks to all is what reconstruction blurs.
 
+The same scans of the same phantoms, each voxel full of what most of it holds: **{filled:.1%}** right, and of each
+class {filled_worst:.1%} or more.
+
 {confusion}
 
 The worst class is `{worst_class}`.
@@ -121,6 +124,8 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, most: f
         unknown=(complete.called(threshold) < 0).mean(),
         calibration=complete.calibration_error(),
         most=most,
+        filled=share_right(fitted.filled, threshold),
+        filled_worst=np.nanmin([recall(fitted.filled, threshold, label) for label in range(UNFAMILIAR)]),
         confusion=confusion_table(entry.classes, complete.labels, complete.called(threshold)),
         worst_class=entry.classes[int(np.nanargmin(recalls))],
         foreign=share_right(tested[~tested.familiar], threshold),

@@ -14,6 +14,7 @@ from stream.analyse.classify.learn.model import Model
 from stream.analyse.classify.learn.score import Judged, choose_threshold, judge
 from stream.core.errors import UsageError
 from stream.simulate.training.dataset import simulate
+from stream.simulate.training.filled import filled_examples
 from stream.simulate.training.strangers import strange_examples
 
 FOLDS = 3
@@ -74,6 +75,7 @@ class Fitted:
     """A family's model of all learnt phantoms; what the folds said of phantoms they had not seen; the test.
 
     validated: of each fold, with the threshold that its model would have been given.
+    filled: the tested phantoms once more, with voxels that hold one thing each.
     strangers: share called unknown of each real material that was never shown, and of voxels measured by half.
     """
 
@@ -82,6 +84,7 @@ class Fitted:
     threshold: float
     validated: list[tuple[Judged, float]]
     tested: Judged
+    filled: Judged
     strangers: dict[str, float]
 
 
@@ -101,6 +104,7 @@ def fit_families(
         for number in recipe.held
         for part in simulate(number, recipe.seed, recipe.largest, kept)
     ]
+    whole = filled_examples(recipe.tested, recipe.seed, recipe.largest)
     strange = strange_examples(recipe.tested[:STRANGE], recipe.seed, recipe.largest, kept)
     fold = {number: place % FOLDS for place, number in enumerate(recipe.learnt)}
     for family in recipe.families:
@@ -118,7 +122,8 @@ def fit_families(
         model.weights, model.bias = np.mean(weights, axis=0), np.mean(biases, axis=0)
         threshold = choose_threshold(judge(model, held))
         unknown = {name: unknown_share(model, threshold, parts) for name, parts in strange.items()}
-        yield Fitted(family, model, threshold, validated, judge(model, unseen), unknown)
+        tested, full = judge(model, unseen), judge(model, whole)
+        yield Fitted(family, model, threshold, validated, tested, full, unknown)
 
 
 def unknown_share(model: Model, threshold: float, parts: Sequence[Example]) -> float:
