@@ -87,7 +87,8 @@ def check_against_truth(arrays: dict[str, Any], data: Path, within: float) -> No
         contents = truth["layered"] + truth["spinel"], truth["carbon"], truth["glass"]
     inside, classes = np.isfinite(arrays["maps/coverage"][0]), classify(*contents)
     right = arrays["maps/class_index"][0] == classes
-    assert min(right[inside & (classes == c)].mean() for c in range(len(CLASSES))) > 0.95
+    assert right[inside].mean() > 0.97
+    assert min(right[inside & (classes == c)].mean() for c in range(len(CLASSES))) > 0.8
     assert np.isfinite(error).mean() > 0.9
     for some in (rim, ~rim):
         assert abs(np.nanmedian(error[some])) < within
