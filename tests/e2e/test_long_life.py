@@ -130,6 +130,7 @@ def test_memory_and_files_stay_level_and_counts_are_exact(site: Site, commands: 
         sender = threading.Thread(target=send, args=(site.endpoint, messages, stop))
         sender.start()
         try:
+            until(lambda: client.get("/api/v1/scans/tiny/frame?format=png").is_success, "a frame", 60)
             with connect(url, proxy=None) as page:
                 while sender.is_alive():
                     visitor.look(client)
