@@ -14,9 +14,8 @@ import numpy.typing as npt
 from stream.analyse.classify.contents import classify
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
-from stream.simulate.forward import path_lengths
 from stream.simulate.training.samples import Sample, draw_sample
-from stream.simulate.training.slices import Beam, draw_beam
+from stream.simulate.training.slices import Beam, draw_beam, true_paths
 
 ITERATIONS = 100  # the default of a run
 
@@ -34,10 +33,7 @@ def ceiling(phantoms: Iterable[int], seed: int, largest: int) -> float:
 
 def named_by_paths(sample: Sample, beam: Beam) -> npt.NDArray[np.int8]:
     """Class of each voxel, (y, x), by its contents as SIRT has them from the true paths of the scan's rays."""
-    phantom, width = sample.phantom, beam.width * sample.step
-    labels, materials = phantom.labels[0], len(phantom.materials)
-    paths = [path_lengths(labels, materials, phantom.step, float(a), sample.positions, width) for a in beam.angles]
-    rays = (np.array(paths) @ sample.contents).astype(np.float32)
+    rays = (true_paths(sample, beam) @ sample.contents).astype(np.float32)
     contents, _ = reconstruct(Projector(beam.angles, sample.positions, 0.0), rays, np.ones(rays.shape[:2]), ITERATIONS)
     crystalline, carbon, glass = np.moveaxis(contents.astype(np.float64), -1, 0)
     return classify(crystalline, carbon, glass)

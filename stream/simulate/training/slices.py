@@ -64,11 +64,7 @@ def draw_beam(rng: np.random.Generator, count: int) -> Beam:
 def ray_patterns(rng: np.random.Generator, sample: Sample, beam: Beam) -> npt.NDArray[np.float32]:
     """Integrated patterns of all rays with Poisson noise, shape (angle, position, bin)."""
     mixing, patterns = component_patterns(rng, sample, beam)
-    positions = sample.positions
-    labels, materials = sample.phantom.labels[0], len(sample.phantom.materials)
-    width = beam.width * sample.step
-    paths = [path_lengths(labels, materials, sample.phantom.step, float(a), positions, width) for a in beam.angles]
-    amounts = np.array(paths) @ mixing
+    amounts = true_paths(sample, beam) @ mixing
     rays = amounts @ patterns
     solid = amounts.sum(axis=-1, keepdims=True)
     rays *= np.exp(-beam.absorption * solid / max(solid.max(), 1e-9))
@@ -81,6 +77,14 @@ def ray_patterns(rng: np.random.Generator, sample: Sample, beam: Beam) -> npt.ND
     pixels *= beam.counts / ((rays + air) @ pixels).mean()
     measured = rng.poisson((rays + air) * pixels) / pixels
     return np.asarray(measured - air if beam.subtracted else measured, dtype=np.float32)
+
+
+def true_paths(sample: Sample, beam: Beam) -> Floats:
+    """Path (µm) of all rays in each material, (angle, position, material)."""
+    phantom, width = sample.phantom, beam.width * sample.step
+    labels, materials = phantom.labels[0], len(phantom.materials)
+    each = [path_lengths(labels, materials, phantom.step, float(a), sample.positions, width) for a in beam.angles]
+    return np.array(each)
 
 
 def component_patterns(rng: np.random.Generator, sample: Sample, beam: Beam) -> tuple[Floats, Floats]:
