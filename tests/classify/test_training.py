@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from stream.simulate.training.export import write_models
 from stream.simulate.training.filled import filled
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
-from stream.simulate.training.slices import Beam, draw_beam
+from stream.simulate.training.slices import Beam, draw_scan
 from stream.simulate.training.strangers import lines
 
 RECIPE = Recipe(seed=3, phantoms=9, largest=26, families=("svm", "knn", "mlp", "cnn"))
@@ -80,11 +81,9 @@ def test_a_dataset_depends_on_seed_and_number_alone(examples: list[Example], kep
 
 def test_true_paths_name_most_voxels_and_edges_not() -> None:
     """Of 5 phantoms; six angles are far too few for any."""
-    drawn = [np.random.default_rng([RECIPE.seed, number]) for number in range(5)]
-    samples = [draw_sample(rng, 60) for rng in drawn]
-    beams = [draw_beam(rng, sample.count) for rng, sample in zip(drawn, samples, strict=True)]
+    _, samples, beams = zip(*(draw_scan(number, RECIPE.seed, 60) for number in range(5)), strict=True)
 
-    def right(beams: list[Beam]) -> float:
+    def right(beams: Sequence[Beam]) -> float:
         named = [named_by_paths(sample, beam) for sample, beam in zip(samples, beams, strict=True)]
         return float(
             np.concatenate([(n == s.labels)[s.labels >= 0] for n, s in zip(named, samples, strict=True)]).mean()

@@ -1,4 +1,4 @@
-"""How many voxels reconstruction alone leaves right: the bar that no model of its voxels is expected to pass.
+"""How many voxels reconstruction alone leaves right: what a model of its voxels can be measured against.
 
 A voxel's class is decided by what it holds. Here the rays tell that outright, as lengths of their paths without noise,
 scatter, texture or a misplaced axis; what is still named wrongly is what so few rays and so coarse voxels blur.
@@ -14,8 +14,8 @@ import numpy.typing as npt
 from stream.analyse.classify.contents import classify
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
-from stream.simulate.training.samples import Sample, draw_sample
-from stream.simulate.training.slices import Beam, draw_beam, true_paths
+from stream.simulate.training.samples import Sample
+from stream.simulate.training.slices import Beam, draw_scan, true_paths
 
 ITERATIONS = 100  # the default of a run
 
@@ -24,10 +24,9 @@ def ceiling(phantoms: Iterable[int], seed: int, largest: int) -> float:
     """Share of the voxels of these phantoms' complete scans that their reconstructed contents name rightly."""
     right = []
     for number in phantoms:
-        rng = np.random.default_rng([seed, number])
-        sample = draw_sample(rng, largest)
+        _, sample, beam = draw_scan(number, seed, largest)
         labels = sample.labels
-        right.append((named_by_paths(sample, draw_beam(rng, sample.count)) == labels)[labels >= 0])
+        right.append((named_by_paths(sample, beam) == labels)[labels >= 0])
     return float(np.concatenate(right).mean())
 
 

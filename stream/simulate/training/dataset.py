@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stream.analyse.classify.learn.example import Example, Slice, clean_example, foreign_example
-from stream.simulate.training.samples import draw_sample
-from stream.simulate.training.slices import draw_beam, reconstructed_slices
+from stream.simulate.training.slices import draw_scan, reconstructed_slices
 
 STAGES = 2  # reconstructions of a scan: the complete one, and one of a part of it
 
@@ -28,9 +27,8 @@ def simulate(number: int, seed: int, largest: int, kept: Path | None = None) -> 
     if path is not None and path.is_file():
         with np.load(path, allow_pickle=False) as file:
             return [Slice(file[f"values{n}"], file["labels"], n == 0) for n in range(STAGES)]
-    rng = np.random.default_rng([seed, number])
-    sample = draw_sample(rng, largest)
-    slices = reconstructed_slices(rng, sample, draw_beam(rng, sample.count), STAGES)
+    rng, sample, beam = draw_scan(number, seed, largest)
+    slices = reconstructed_slices(rng, sample, beam, STAGES)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         values = {f"values{n}": part.values for n, part in enumerate(slices)}

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
-
 from stream.analyse.classify.learn.example import Example, clean_example
 from stream.simulate.sample import voxel_shares
-from stream.simulate.training.samples import Sample, draw_sample
-from stream.simulate.training.slices import draw_beam, reconstructed_slices
+from stream.simulate.training.samples import Sample
+from stream.simulate.training.slices import draw_scan, reconstructed_slices
 
 
 def filled(sample: Sample) -> Sample:
@@ -25,8 +23,6 @@ def filled_examples(phantoms: Iterable[int], seed: int, largest: int) -> list[Ex
     """Complete scans of the phantoms with these numbers, filled, measured as they are in the data set."""
     found = []
     for number in phantoms:
-        rng = np.random.default_rng([seed, number])
-        sample = draw_sample(rng, largest)
-        beam = draw_beam(rng, sample.count)
+        rng, sample, beam = draw_scan(number, seed, largest)
         found += [clean_example(part, number) for part in reconstructed_slices(rng, filled(sample), beam, stages=1)]
     return found

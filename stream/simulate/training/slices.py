@@ -15,7 +15,7 @@ from stream.analyse.tomography.sirt import reconstruct
 from stream.core.axis import RadialAxis, Unit, from_two_theta
 from stream.simulate.forward import path_lengths
 from stream.simulate.powder import TwoThetaGrid, crystal_pattern, hump_pattern, load_lines
-from stream.simulate.training.samples import D_MIN, Sample
+from stream.simulate.training.samples import D_MIN, Sample, draw_sample
 
 Floats = npt.NDArray[np.float64]
 CELL = np.deg2rad(0.01)  # of 2θ, on which patterns are made
@@ -59,6 +59,13 @@ def draw_beam(rng: np.random.Generator, count: int) -> Beam:
         miscentred=float(rng.normal(0, 0.1)),
         resolution=float(np.deg2rad(rng.uniform(0.01, 0.08))),
     )
+
+
+def draw_scan(number: int, seed: int, largest: int) -> tuple[np.random.Generator, Sample, Beam]:
+    """Sample and beam of the scan with this number, and the generator that goes on with its noise."""
+    rng = np.random.default_rng([seed, number])
+    sample = draw_sample(rng, largest)
+    return rng, sample, draw_beam(rng, sample.count)
 
 
 def ray_patterns(rng: np.random.Generator, sample: Sample, beam: Beam) -> npt.NDArray[np.float32]:
