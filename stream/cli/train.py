@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-PHANTOMS = 120
+PHANTOMS = 240
 
 
 def train(
     folder: Annotated[Path, typer.Argument(help="Where the models, their cards and manifest.json go.")],
     seed: Annotated[int, typer.Option(help="Draws phantoms, scans and every start.")] = 11,
     phantoms: Annotated[
-        int | None, typer.Option(help="How many are simulated, 120 or none beside a run; every sixth tests.", min=12)
+        int | None, typer.Option(help="How many are simulated, 240 or none beside a run; every sixth tests.", min=12)
     ] = None,
-    largest: Annotated[int, typer.Option(help="Voxels a side of the largest scan.", min=20)] = 88,
+    largest: Annotated[int, typer.Option(help="Voxels a side of the largest scan.", min=20)] = 128,
     family: Annotated[list[str] | None, typer.Option(help="cnn, mlp, svm or knn; all without it.")] = None,
     keep: Annotated[
         Path | None, typer.Option(help="A folder for the simulated slices: the next time is short.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.special import softmax
 
@@ -20,7 +21,7 @@ from stream.analyse.classify.check import check_folder
 from stream.analyse.classify.learn import families
 from stream.analyse.classify.learn.example import Example, clean_example
 from stream.analyse.classify.learn.foreign import UNFAMILIAR, with_foreign
-from stream.analyse.classify.learn.layers import Layer, standard
+from stream.analyse.classify.learn.layers import Beside, Layer, standard
 from stream.analyse.classify.learn.model import Machine
 from stream.analyse.classify.learn.network import gradients, new_layers
 from stream.analyse.classify.manifest import read_manifest
@@ -30,7 +31,7 @@ from stream.simulate.sample import voxel_shares
 from stream.simulate.training.ceiling import ceiling, named_by_paths
 from stream.simulate.training.dataset import make_examples, simulate
 from stream.simulate.training.export import write_models
-from stream.simulate.training.filled import filled
+from stream.simulate.training.filled import FARTHEST, filled, most, scattered
 from stream.simulate.training.recipe import Recipe, fit_families
 from stream.simulate.training.samples import draw_sample
 from stream.simulate.training.slices import Beam, draw_scan
@@ -96,12 +97,43 @@ def test_true_paths_name_most_voxels_and_edges_not() -> None:
 
 def test_a_filled_voxel_holds_one_thing() -> None:
     """That which most of it holds; the phantom is the same otherwise."""
-    sample = draw_sample(np.random.default_rng([RECIPE.seed, 0]), 60)
-    before, after = (voxel_shares(each.phantom)[0] for each in (sample, filled(sample)))
-    assert set(np.unique(after)) == {0.0, 1.0}
-    assert (before.max(axis=2) < 0.9).any()
-    np.testing.assert_array_equal(after.argmax(axis=2), before.argmax(axis=2))
-    assert filled(sample).phantom.labels.shape == sample.phantom.labels.shape
+    rng = np.random.default_rng([RECIPE.seed, 0])
+    sample = draw_sample(rng, 60)
+    after = filled(sample, rng)
+    held, now = (voxel_shares(each.phantom)[0] for each in (sample, after))
+    assert set(np.unique(now)) == {0.0, 1.0}
+    assert (held.max(axis=2) < 0.9).any()
+    np.testing.assert_array_equal(now.argmax(axis=2), held.argmax(axis=2))
+    assert after.phantom.labels.shape == sample.phantom.labels.shape
+
+
+def test_scattered_voxels_hold_what_another_near_them_held() -> None:
+    """And a neighbour tells less of a voxel than in the phantom that they are of."""
+    rng = np.random.default_rng([RECIPE.seed, 0])
+    sample = draw_sample(rng, 60)
+    held = most(sample)
+    now = most(scattered(sample, rng))
+    near = np.lib.stride_tricks.sliding_window_view(np.pad(held, FARTHEST, mode="edge"), (2 * FARTHEST + 1,) * 2)
+    assert (near == now[..., None, None]).any(axis=(2, 3)).all()
+    assert (now != held).mean() > 0.05
+
+    def alike(materials: npt.NDArray[np.uint8]) -> float:
+        return float((materials[1:] == materials[:-1]).mean())
+
+    assert alike(now) < alike(held) - 0.05
+
+
+def test_changed_phantoms_are_kept_apart(tmp_path: Path) -> None:
+    """Simulated once each; of the changed ones there is the complete scan alone."""
+    first = [simulate(1, RECIPE.seed, RECIPE.largest, tmp_path, change) for change in (None, filled, scattered)]
+    again = [simulate(1, RECIPE.seed, RECIPE.largest, tmp_path, change) for change in (None, filled, scattered)]
+    assert [[part.complete for part in parts] for parts in first] == [[True, False], [True], [True]]
+    assert len(list(tmp_path.iterdir())) == 3
+    for parts, others in zip(first, again, strict=True):
+        for one, other in zip(parts, others, strict=True):
+            np.testing.assert_array_equal(one.values, other.values)
+            np.testing.assert_array_equal(one.labels, other.labels)
+    assert not np.array_equal(first[1][0].values, first[2][0].values, equal_nan=True)
 
 
 def test_no_phantom_is_in_two_parts() -> None:
@@ -110,7 +142,7 @@ def test_no_phantom_is_in_two_parts() -> None:
 
 def test_gradients_are_those_of_the_loss(examples: list[Example]) -> None:
     """Against differences of the summed cross entropy."""
-    example = examples[0]
+    example = max(examples, key=lambda e: e.labels.size)
     rows = np.s_[8:16, 8:16]
     inputs, labels = example.inputs[rows][..., :5].astype(np.float64), example.labels[rows]
     layers = [
@@ -152,7 +184,7 @@ def test_the_perceptrons_are_scikit_learn_s(examples: list[Example], monkeypatch
     model = families.fit_mlp(examples, RECIPE.seed)
     image = examples[0].inputs
     first = standard(families.sample_inputs(examples, RECIPE.seed, families.SEEN)[0])
-    seen = families.beside(first(image))
+    seen = Beside(SHARES, families.SIDE)(first(image)).reshape(image.shape[0] * image.shape[1], -1)
     found = model.vectors(image)
     scores = found.reshape(len(seen), -1)
     for network, columns, mine in (

@@ -14,7 +14,7 @@ from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 
 KINDS = {
     "cnn": "Convolutional network, ReLU: each voxel's amounts and principal components, two layers of 3 × 3 neighbours",
-    "mlp": "Two perceptrons, 64 and 32 units, ReLU: all of the voxel's own pattern; the same and 5 × 5 voxels' amounts",
+    "mlp": "Two perceptrons, 128 and 64 units, ReLU: the voxel's whole pattern; the same and 5 × 5 voxels' amounts",
     "svm": "Support vector machine, Gaussian kernel: discriminants of 5 × 5 voxels, the voxel's own numbers",
     "knn": "Nearest of prototypes, weighted by distance: discriminants of 5 × 5 voxels, the voxel's own numbers",
 }
@@ -40,7 +40,9 @@ shifted by 3 % and scaled by 25 % (standard deviations). Each was reconstructed 
 complete, and from 35-100 % of its angles with up to 10 % of the rays lost. A voxel's label is its content by volume.
 
 {learnt} of {phantoms} phantoms to learn from, {folds} folds of them to calibrate, {unseen} to test: no phantom is in
-two parts.{own} Every slice is shown once as it is, once with foreign spots.
+two parts.{own} Every slice is shown once as it is, once with foreign spots. A third of the phantoms to learn from are
+shown twice more: each voxel full of what most of it holds; and with many of those in each other's places, so that
+neighbours tell little.
 
 ## Cross-validation, by phantom
 
@@ -54,7 +56,8 @@ Scans of at least {coarse} voxels a side: {fine_right:.1%}; coarser ones: {coars
 {calibration:.3f}.
 
 The same voxels named by what decides their class, their contents, reconstructed from the rays' true paths through each
-without noise, scatter, texture or a misplaced axis: {most:.1%}. What lacks to all is what reconstruction blurs.
+without noise, scatter, texture or a misplaced axis: {most:.1%}. What lacks to all is what reconstruction blurs; some of
+it is undone by who knows how things look.
 
 The same scans of the same phantoms, each voxel full of what most of it holds: **{filled:.1%}** right, and of each
 class {filled_worst:.1%} or more.

@@ -13,14 +13,15 @@ from stream.analyse.classify.learn.families import FAMILIES, calibrate
 from stream.analyse.classify.learn.model import Model
 from stream.analyse.classify.learn.score import Judged, choose_threshold, judge
 from stream.core.errors import UsageError
-from stream.simulate.training.dataset import simulate
-from stream.simulate.training.filled import filled_examples
+from stream.simulate.training.dataset import changed_examples, simulate
+from stream.simulate.training.filled import filled, scattered
 from stream.simulate.training.strangers import strange_examples
 
-FOLDS = 3
+FOLDS = 5
 VALIDATED = 0.2  # of the voxels are judged in the folds
 STRANGE = 12  # phantoms that strangers are put into
 TESTED = 6  # every TESTED-th phantom is kept for the test
+CHANGED = 3  # every CHANGED-th learnt phantom is learnt from filled and scattered, too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +94,10 @@ def fit_families(
 ) -> Iterator[Fitted]:
     """One family after another.
 
-    Each is fitted in turn to two thirds of the learnt phantoms and judges the last third. On what all the folds say of
+    Each is fitted in turn to the learnt phantoms less one fold of them, which it judges. On what all the folds say of
     phantoms that they had not seen, probabilities are calibrated; the model itself is then fitted to all of them, and
-    its threshold chosen on the held ones. Labelled slices of the user's `own` are learnt from each time.
+    its threshold chosen on the held ones. Labelled slices of the user's `own` are learnt from each time, filled and
+    scattered phantoms with those that they were made from.
     """
     learnt = [example for example in examples if example.phantom in set(recipe.learnt)]
     unseen = [example for example in examples if example.phantom in set(recipe.tested)]
@@ -104,20 +106,25 @@ def fit_families(
         for number in recipe.held
         for part in simulate(number, recipe.seed, recipe.largest, kept)
     ]
-    whole = filled_examples(recipe.tested, recipe.seed, recipe.largest)
+    whole = changed_examples(recipe.tested, recipe.seed, recipe.largest, kept, filled)
+    beside = [
+        example
+        for change in (filled, scattered)
+        for example in changed_examples(recipe.learnt[::CHANGED], recipe.seed, recipe.largest, kept, change)
+    ]
     strange = strange_examples(recipe.tested[:STRANGE], recipe.seed, recipe.largest, kept)
     fold = {number: place % FOLDS for place, number in enumerate(recipe.learnt)}
     for family in recipe.families:
         fit = FAMILIES[family]
         folds, validated = [], []
         for out in range(FOLDS):
-            others = [example for example in learnt if fold[example.phantom] != out]
+            others = [example for example in (*learnt, *beside) if fold[example.phantom] != out]
             left = [example for example in learnt if fold[example.phantom] == out]
             model = fit([*others, *own], recipe.seed)
             calibrate(model, left, recipe.seed)
             folds.append(model)
             validated.append((judge(model, left, VALIDATED), choose_threshold(judge(model, held))))
-        model = fit([*learnt, *own], recipe.seed)
+        model = fit([*learnt, *beside, *own], recipe.seed)
         weights, biases = zip(*((each.weights, each.bias) for each in folds), strict=True)
         model.weights, model.bias = np.mean(weights, axis=0), np.mean(biases, axis=0)
         threshold = choose_threshold(judge(model, held))

@@ -28,7 +28,9 @@ from stream.simulate.truth import field_of_view, per_material
 
 OVERSAMPLING = 4
 D_MIN = 1.0  # Å
-COARSEST = 0.35  # of the largest: voxels a side of the coarsest scan, in which every fifth voxel is an edge
+MIXED = 0.7  # of the varied samples have another mixture of phases in their particles, or in their rims
+COARSEST = 0.25  # of the largest: voxels a side of the coarsest scan,
+FEWEST = 8  # but no fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ class Sample:
 def draw_sample(rng: np.random.Generator, largest: int) -> Sample:
     """A random sample of at most `largest` voxels a side: half of them presets as they are, half free variations."""
     preset = list(PRESETS.values())[rng.integers(len(PRESETS))]
-    count = int(rng.integers(round(COARSEST * largest), largest + 1))
+    count = int(rng.integers(max(round(COARSEST * largest), FEWEST), largest + 1))
     step = float(rng.uniform(0.5, 2.0))
     if rng.random() < 0.5:
         phantom = make_phantom(preset, densities(preset), count, step, np.zeros(1), int(rng.integers(2**31)))
@@ -90,8 +92,8 @@ def vary(rng: np.random.Generator, preset: Preset) -> Preset:
     }
     weights = [dict(zip(names, rng.dirichlet([0.5] * len(names)).tolist(), strict=True)) for _ in range(2)]
     strain, contact_strain = rng.uniform(2e-4, 2e-3, 2)
-    bulk = weights[0] if rng.random() < 0.4 else preset.bulk
-    contact = weights[1] if rng.random() < 0.4 else preset.contact
+    bulk = weights[0] if rng.random() < MIXED else preset.bulk
+    contact = weights[1] if rng.random() < MIXED else preset.contact
     return replace(preset, crystals=crystals, bulk=bulk, contact=contact, strain=strain, contact_strain=contact_strain)
 
 

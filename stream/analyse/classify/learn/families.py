@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from stream.analyse.classify.learn.example import Example
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
-from stream.analyse.classify.learn.layers import Layer, apply, joined, patches, side_by_side, standard
+from stream.analyse.classify.learn.layers import Beside, Layer, Step, apply, joined, patches, side_by_side, standard
 from stream.analyse.classify.learn.model import Machine, Model, Neighbours
 from stream.analyse.classify.learn.network import new_layers, train
 from stream.analyse.classify.preprocess import EXTRA, SHARES
@@ -33,10 +33,10 @@ HELD = EXTRA - 3  # features that tell amounts: before the two ends and the last
 COMPONENTS = 12  # principal ones, of a voxel's own features
 SIDE = 5  # voxels a side of the neighbourhood
 EPOCHS = 12  # of the convolutional network
-HIDDEN = (64, 32)  # units of the perceptron
+HIDDEN = (128, 64)  # units of a perceptron
 DECAY = 0.3  # L2 of its weights: less of it, and more passes, learn the phantoms by heart
 PASSES, BATCH = 4, 512
-LEARNT = 600_000  # voxels that it learns from, at most
+LEARNT = 1_500_000  # voxels that it learns from, at most
 SEEN = 100_000  # voxels that projections are made from
 SUPPORT = 12_000  # voxels that the support vector machine learns from: its time grows with their square
 PENALTY = 3.0  # C
@@ -57,16 +57,18 @@ def fit_mlp(examples: Sequence[Example], seed: int) -> Model:
     One sees the voxel alone, and knows what is foreign: who looks about takes a foreign voxel for what is around it.
     The other sees its neighbours' amounts, too, and tells one class from another.
     """
-    first = standard(sample_inputs(examples, seed, SEEN)[0])
+    first, beside = standard(sample_inputs(examples, seed, SEEN)[0]), Beside(SHARES, SIDE)
     inputs, labels = sample(examples, LEARNT, seed, lambda e: beside(first(e.inputs)))
     features, familiar = first.kernel.shape[3], labels < UNFAMILIAR
     alone = perceptron(inputs[:, :features], labels, seed)
     among = perceptron(inputs[familiar], labels[familiar], seed)
-    kernels = [alone[0].kernel[0, 0], among[0].kernel[0, 0]]
-    kernels[0] = np.pad(kernels[0], ((0, inputs.shape[1] - features), (0, 0)))
-    hidden = Layer(np.hstack(kernels)[None, None], np.hstack([alone[0].bias, among[0].bias]), relu=True)
+    around = ((0, 0), (0, 0), (0, inputs.shape[1] - features), (0, 0))
+    alone[0].kernel = np.pad(alone[0].kernel, around)
+    hidden = Layer(
+        np.concatenate([alone[0].kernel, among[0].kernel], axis=3), np.hstack([alone[0].bias, among[0].bias]), relu=True
+    )
     deeper = [side_by_side(one, other) for one, other in zip(alone[1:], among[1:], strict=True)]
-    return Model([*unfolded(first, hidden), *deeper])
+    return Model([first, beside, hidden, *deeper])
 
 
 def perceptron(inputs: Floats, labels: Labels, seed: int) -> list[Layer]:
@@ -78,25 +80,6 @@ def perceptron(inputs: Floats, labels: Labels, seed: int) -> list[Layer]:
         Layer(kernel[None, None].astype(np.float32), bias.astype(np.float32), relu=number < len(HIDDEN))
         for number, (kernel, bias) in enumerate(zip(network.coefs_, network.intercepts_, strict=True))
     ]
-
-
-def beside(image: Floats) -> Floats:
-    """(y, x, features) to (y · x, all features of the voxel, and the amounts of its neighbourhood)."""
-    own = image.reshape(-1, image.shape[2])
-    return np.concatenate([own, patches(np.ascontiguousarray(image[..., SHARES]), SIDE)], axis=1)
-
-
-def unfolded(first: Layer, hidden: Layer) -> list[Layer]:
-    """What a layer does to `beside` of the first one's result, as two: of a voxel, then of its neighbourhood."""
-    features, units = first.kernel.shape[3], len(hidden.bias)
-    own, around = np.split(hidden.kernel[0, 0], [features])
-    shares = np.eye(features, dtype=np.float32)[:, SHARES]
-    flat = np.concatenate([own, shares], axis=1)
-    kernel = np.zeros((SIDE, SIDE, flat.shape[1], units), np.float32)
-    kernel[SIDE // 2, SIDE // 2, :units] = np.eye(units)
-    kernel[:, :, units:] = around.reshape(SIDE, SIDE, -1, units)
-    voxel = Layer(flat[None, None], np.zeros(flat.shape[1], np.float32))
-    return [joined(first, voxel), Layer(kernel, hidden.bias, hidden.relu)]
 
 
 def fit_svm(examples: Sequence[Example], seed: int) -> Model:
@@ -166,17 +149,12 @@ def projection(examples: Sequence[Example], seed: int, *, own: bool) -> list[Lay
 
 def sample_inputs(examples: Sequence[Example], seed: int, most: int) -> tuple[Floats, Labels]:
     """Features (n, features) of some voxels, and their labels."""
-    return sample(examples, most, seed, lambda e: e.inputs.reshape(-1, e.inputs.shape[2]))
+    return sample(examples, most, seed, lambda e: e.inputs)
 
 
-def sample_vectors(examples: Sequence[Example], layers: list[Layer], seed: int, most: int) -> tuple[Floats, Labels]:
+def sample_vectors(examples: Sequence[Example], layers: Sequence[Step], seed: int, most: int) -> tuple[Floats, Labels]:
     """What the layers make of some voxels, (n, out), and their labels."""
-
-    def vectors(example: Example) -> Floats:
-        found = apply(layers, example.inputs)
-        return found.reshape(-1, found.shape[2])
-
-    return sample(examples, most, seed, vectors)
+    return sample(examples, most, seed, lambda e: apply(layers, e.inputs))
 
 
 def evenly(vectors: Floats, labels: Labels, seed: int, support: int) -> tuple[Floats, Labels]:
@@ -191,13 +169,13 @@ def evenly(vectors: Floats, labels: Labels, seed: int, support: int) -> tuple[Fl
 def sample(
     examples: Sequence[Example], most: int, seed: int, view: Callable[[Example], Floats]
 ) -> tuple[Floats, Labels]:
-    """Rows of `view` (y · x, columns) for about as many labelled voxels, drawn evenly, and their labels."""
+    """Rows of `view`, (n, columns), for about as many labelled voxels, drawn evenly, and their labels."""
     rng = np.random.default_rng([seed, 5])
     share = min(1.0, most / sum(int((e.labels >= 0).sum()) for e in examples))
     rows, labels = [], []
     for example in examples:
         chosen = (example.labels.ravel() >= 0) & (rng.random(example.labels.size) < share)
-        rows.append(view(example)[chosen])
+        rows.append(view(example).reshape(chosen.size, -1)[chosen])
         labels.append(example.labels.ravel()[chosen])
     return np.concatenate(rows), np.concatenate(labels)
 

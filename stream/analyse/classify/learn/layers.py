@@ -32,7 +32,23 @@ class Layer:
         return (np.maximum(flat, 0) if self.relu else flat).reshape(*image.shape[:2], -1)
 
 
-def apply(layers: Sequence[Layer], image: Floats) -> Floats:
+@dataclass(slots=True)
+class Beside:
+    """Each voxel's own numbers, and beside them some `columns` of its neighbourhood of `side` × `side` voxels."""
+
+    columns: slice
+    side: int
+
+    def __call__(self, image: Floats) -> Floats:
+        """(y, x, in) to (y, x, in + side · side · columns)."""
+        around = patches(np.ascontiguousarray(image[..., self.columns]), self.side)
+        return np.concatenate([image, around.reshape(*image.shape[:2], -1)], axis=2)
+
+
+Step = Layer | Beside
+
+
+def apply(layers: Sequence[Step], image: Floats) -> Floats:
     """One layer after another."""
     for layer in layers:
         image = layer(image)

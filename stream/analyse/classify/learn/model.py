@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from scipy.special import softmax
 
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
-from stream.analyse.classify.learn.layers import Layer, apply
+from stream.analyse.classify.learn.layers import Layer, Step, apply
 
 Floats = npt.NDArray[np.float32]
 OUTPUTS = UNFAMILIAR + 1
@@ -83,7 +84,7 @@ class Neighbours:
 class Model:
     """Layers on a slice, a head on each voxel's vector, and the logistic regression of its scores."""
 
-    layers: list[Layer]
+    layers: Sequence[Step]
     head: Machine | Neighbours | None = None
     weights: npt.NDArray[np.float64] = field(init=False)
     bias: npt.NDArray[np.float64] = field(init=False)
@@ -95,7 +96,14 @@ class Model:
     @property
     def width(self) -> int:
         """How many scores."""
-        return self.head.width if self.head else len(self.layers[-1].bias)
+        return self.head.width if self.head else self.reduced
+
+    @property
+    def reduced(self) -> int:
+        """How many numbers the layers make of a voxel."""
+        last = self.layers[-1]
+        assert isinstance(last, Layer)
+        return len(last.bias)
 
     def vectors(self, inputs: Floats) -> Floats:
         """(y, x, features) to (y, x, d): each voxel with its neighbours."""

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stream.analyse.classify.learn.layers import Layer
+from stream.analyse.classify.learn.layers import Beside, Layer, Step
 from stream.analyse.classify.learn.model import OUTPUTS, TINY, Machine, Model, Neighbours
+from stream.analyse.classify.preprocess import Q_GRID, feature_count
 
 OPSET, IR = 17, 8
 INPUT, OUTPUT = "X", "probabilities"
@@ -36,8 +37,21 @@ class Graph:
         self.nodes.append(helper.make_node(kind, list(inputs), names, **attributes))
         return name
 
+    def step(self, image: str, step: Step) -> str:
+        """What a step of a model does, (1, in, y, x) to (1, out, y, x)."""
+        return self.layer(image, step) if isinstance(step, Layer) else self.beside(image, step)
+
+    def beside(self, image: str, step: Beside) -> str:
+        """A convolution whose kernels are one in one place each picks the neighbours."""
+        ends = (self.constant([end], np.int64) for end in (step.columns.start, step.columns.stop, 1))
+        columns = self.add("Slice", image, *ends)
+        count = step.columns.stop - step.columns.start
+        picks = np.eye(step.side**2 * count, dtype=np.float32).reshape(-1, step.side, step.side, count)
+        around = self.layer(columns, Layer(picks.transpose(1, 2, 3, 0), np.zeros(len(picks), np.float32)))
+        return self.add("Concat", image, around, axis=1)
+
     def layer(self, image: str, layer: Layer) -> str:
-        """A convolution, (1, in, y, x) to (1, out, y, x)."""
+        """A convolution."""
         reach = layer.side // 2
         kernel, bias = self.constant(layer.kernel.transpose(3, 2, 0, 1)), self.constant(layer.bias)
         found = self.add("Conv", image, kernel, bias, pads=[reach] * 4, kernel_shape=[layer.side] * 2)
@@ -78,11 +92,10 @@ def to_bytes(model: Model) -> bytes:
     graph = Graph()
     image = graph.add("Unsqueeze", graph.add("Transpose", INPUT, perm=[2, 0, 1]), graph.constant([0], np.int64))
     for layer in model.layers:
-        image = graph.layer(image, layer)
+        image = graph.step(image, layer)
     vectors = graph.add("Transpose", image, perm=[0, 2, 3, 1])
-    width = len(model.layers[-1].bias)
     weights, bias = model.weights, model.bias
-    scores = graph.add("Reshape", vectors, graph.constant([-1, width], np.int64))
+    scores = graph.add("Reshape", vectors, graph.constant([-1, model.reduced], np.int64))
     if isinstance(model.head, Machine):
         scores = graph.machine(scores, model.head)
         # decisions overlap, so that calibration weighs them against each other: multiplied out first, nothing cancels
@@ -96,11 +109,10 @@ def to_bytes(model: Model) -> bytes:
     size = graph.add("Slice", graph.add("Shape", INPUT), *(graph.constant([n], np.int64) for n in (0, 2)))
     shape = graph.add("Concat", size, graph.constant([OUTPUTS], np.int64), axis=0)
     graph.nodes.append(helper.make_node("Reshape", [flat, shape], [OUTPUT]))
-    features = model.layers[0].kernel.shape[2]
     content = helper.make_graph(
         graph.nodes,
         "voxels",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["y", "x", features])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["y", "x", feature_count(Q_GRID)])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["y", "x", OUTPUTS])],
         graph.constants,
     )
