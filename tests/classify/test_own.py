@@ -25,7 +25,8 @@ from stream.simulate.training.strangers import draw_stranger
 
 @pytest.fixture(scope="module")
 def part() -> Slice:
-    return simulate(0, 3, 88)[0]
+    """One whose clusters tell three of its classes and more: of other slices they may not."""
+    return simulate(10, 3, 64)[0]
 
 
 @pytest.fixture(scope="module")

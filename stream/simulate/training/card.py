@@ -69,7 +69,7 @@ The worst class is `{worst_class}`.
 ## What it does not know
 
 A voxel is unknown where its pattern is unfamiliar with a probability of {threshold} or more: chosen on {held} more
-phantoms, so that nine of ten of their complete scans lose at most {rejected:.1%} of their voxels. Called unknown in
+phantoms, so that four of five of their complete scans lose at most {rejected:.1%} of their voxels. Called unknown in
 the test: of invented patterns (random lines, humps, faults) {foreign:.1%}; of real materials that it was never shown,
 at half a voxel and more, where a tenth of their intensity lies in the measured range:
 
