@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stream.analyse.classify.learn.foreign import UNFAMILIAR
-from stream.analyse.classify.learn.score import COARSE, REJECTED, Judged
+from stream.analyse.classify.learn.score import COARSE, REJECTED, SCANS, Judged
 from stream.analyse.classify.manifest import Entry
 from stream.simulate.training.recipe import FOLDS, Fitted, Recipe
 
@@ -69,7 +69,7 @@ The worst class is `{worst_class}`.
 ## What it does not know
 
 A voxel is unknown where its pattern is unfamiliar with a probability of {threshold} or more: chosen on {held} more
-phantoms, so that four of five of their complete scans lose at most {rejected:.1%} of their voxels. Called unknown in
+phantoms, so that {scans:.0%} of their complete scans lose at most {rejected:.1%} of their voxels. Called unknown in
 the test: of invented patterns (random lines, humps, faults) {foreign:.1%}; of real materials that it was never shown,
 at half a voxel and more, where a tenth of their intensity lies in the measured range:
 
@@ -135,6 +135,7 @@ def write_card(path: Path, entry: Entry, recipe: Recipe, fitted: Fitted, most: f
         threshold=threshold,
         held=len(recipe.held),
         rejected=REJECTED,
+        scans=SCANS,
         strangers=strangers_table(fitted.strangers),
     )
     path.write_text(text, encoding="utf-8")
