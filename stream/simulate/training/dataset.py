@@ -45,10 +45,10 @@ def simulate(
     return slices
 
 
-def changed_examples(
-    phantoms: Iterable[int], seed: int, largest: int, kept: Path | None, change: Change
+def clean_examples(
+    phantoms: Iterable[int], seed: int, largest: int, kept: Path | None = None, change: Change | None = None
 ) -> list[Example]:
-    """Complete scans of the phantoms with these numbers, changed, measured as they are in the data set."""
+    """One example, without foreign spots, of each slice of the phantoms with these numbers."""
     return [
         clean_example(part, number) for number in phantoms for part in simulate(number, seed, largest, kept, change)
     ]

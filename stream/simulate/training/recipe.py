@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from stream.analyse.classify.learn.example import Example, clean_example
+from stream.analyse.classify.learn.example import Example
 from stream.analyse.classify.learn.families import FAMILIES, calibrate
 from stream.analyse.classify.learn.model import Model
 from stream.analyse.classify.learn.score import Judged, choose_threshold, judge
 from stream.core.errors import UsageError
-from stream.simulate.training.dataset import changed_examples, simulate
+from stream.simulate.training.dataset import clean_examples
 from stream.simulate.training.filled import filled, scattered
 from stream.simulate.training.strangers import strange_examples
 
@@ -101,16 +101,12 @@ def fit_families(
     """
     learnt = [example for example in examples if example.phantom in set(recipe.learnt)]
     unseen = [example for example in examples if example.phantom in set(recipe.tested)]
-    held = [
-        clean_example(part, number)
-        for number in recipe.held
-        for part in simulate(number, recipe.seed, recipe.largest, kept)
-    ]
-    whole = changed_examples(recipe.tested, recipe.seed, recipe.largest, kept, filled)
+    held = clean_examples(recipe.held, recipe.seed, recipe.largest, kept)
+    whole = clean_examples(recipe.tested, recipe.seed, recipe.largest, kept, filled)
     beside = [
         example
         for change in (filled, scattered)
-        for example in changed_examples(recipe.learnt[::CHANGED], recipe.seed, recipe.largest, kept, change)
+        for example in clean_examples(recipe.learnt[::CHANGED], recipe.seed, recipe.largest, kept, change)
     ]
     strange = strange_examples(recipe.tested[:STRANGE], recipe.seed, recipe.largest, kept)
     fold = {number: place % FOLDS for place, number in enumerate(recipe.learnt)}
