@@ -23,7 +23,9 @@ proto.fillText = function (...said) { (this.canvas.written ??= []).push(said[0])
 proto.clearRect = function (...box) { this.canvas.written = []; clearRect.apply(this, box); };
 """
 COUNT = """
-const [canvas, colour] = arguments;
+const [selector, colour] = arguments;
+const canvas = document.querySelector(selector);
+if (!canvas) return 0;
 const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
 let n = 0;
 for (let i = 0; i < data.length; i += 4) {
@@ -79,10 +81,13 @@ def look(driver: Any, width: int = 1440, height: int = 900, dark: bool = True) -
 
 
 def wait(driver: Any, condition: Callable[[Any], Found], what: str, seconds: float = 15) -> Found:
-    """What `condition` gives as soon as it is true."""
+    """What `condition` gives as soon as it is true; an element that is drawn anew meanwhile is not there yet."""
+    from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
     from selenium.webdriver.support.ui import WebDriverWait
 
-    found: Found = WebDriverWait(driver, seconds, poll_frequency=0.1).until(condition, f"waited in vain: {what}")
+    unready = (NoSuchElementException, StaleElementReferenceException)
+    waiting = WebDriverWait(driver, seconds, poll_frequency=0.1, ignored_exceptions=unready)
+    found: Found = waiting.until(condition, f"waited in vain: {what}")
     return found
 
 
@@ -122,9 +127,11 @@ def written(driver: Any, name: str) -> list[str]:
 
 
 def coloured(driver: Any, selector: str, colour: tuple[int, int, int] | None = None) -> int:
-    """Pixels of a canvas of this colour; of any that is not gray, as grid and letters are."""
-    canvas = driver.find_element("css selector", selector)
-    return int(driver.execute_script(COUNT, canvas, colour))
+    """Pixels of a canvas of this colour; of any that is not gray, as grid and letters are.
+
+    Found and counted in one script: plots make their canvas anew when their data change.
+    """
+    return int(driver.execute_script(COUNT, selector, colour))
 
 
 def severe(driver: Any) -> list[str]:
