@@ -13,7 +13,7 @@ from stream.analyse.classify.learn.foreign import UNFAMILIAR
 from stream.analyse.classify.learn.model import Model
 
 REJECTED = 0.005  # share of a familiar complete scan's voxels that may turn to unknown,
-SCANS = 0.8  # in this share of the scans: odd ones shall not decide for all
+SCANS = 0.85  # in this share of the scans: odd ones shall not decide for all
 COARSE = 48  # voxels a side: scans with fewer are coarse
 
 
