@@ -40,7 +40,8 @@ LEARNT = 1_500_000  # voxels that it learns from, at most
 SEEN = 100_000  # voxels that projections are made from
 SUPPORT = 12_000  # voxels that the support vector machine learns from: its time grows with their square
 PENALTY = 3.0  # C
-PROTOTYPES, NEAREST = 3_000, 15
+PROTOTYPES, NEAREST = 6_000, 7
+FOREIGN = 0.5  # of the prototypes: what is foreign differs more than what is known
 
 
 def fit_cnn(examples: Sequence[Example], seed: int) -> Model:
@@ -85,10 +86,16 @@ def perceptron(inputs: Floats, labels: Labels, seed: int) -> list[Layer]:
 def fit_svm(examples: Sequence[Example], seed: int) -> Model:
     """Support vectors with a Gaussian kernel, over discriminants of the neighbourhood and the voxel's own numbers."""
     layers = projection(examples, seed, own=True)
-    vectors, labels = evenly(*sample_vectors(examples, layers, seed, SEEN * 2), seed, SUPPORT)
-    gamma = 1.0 / float(vectors.shape[1] * vectors.var())
-    machine = SVC(C=PENALTY, gamma=gamma, decision_function_shape="ovo", cache_size=500).fit(vectors, labels)
-    return Model(layers, Machine.of(machine, gamma))
+    return Model(layers, support_vectors(*sample_vectors(examples, layers, seed, SEEN * 2), seed, SUPPORT))
+
+
+def support_vectors(vectors: Floats, labels: Labels, seed: int, support: int) -> Machine:
+    """A machine fitted to `support` of the voxels, as many of each class."""
+    chosen = drawn(labels, seed, [support // OUTPUTS] * OUTPUTS)
+    some = vectors[chosen]
+    gamma = 1.0 / float(some.shape[1] * some.var())
+    machine = SVC(C=PENALTY, gamma=gamma, decision_function_shape="ovo", cache_size=500)
+    return Machine.of(machine.fit(some, labels[chosen]), gamma)
 
 
 def fit_knn(examples: Sequence[Example], seed: int) -> Model:
@@ -99,11 +106,12 @@ def fit_knn(examples: Sequence[Example], seed: int) -> Model:
     A prototype stands for the voxels nearest to it and votes as they are labelled, so that few do for many.
     """
     layers = projection(examples, seed, own=True)
-    vectors, labels = sample_vectors(examples, layers, seed, SEEN)
-    chosen = np.random.default_rng([seed, 3]).choice(len(vectors), min(PROTOTYPES, len(vectors)), replace=False)
-    prototypes = vectors[np.sort(chosen)]
+    vectors, labels = sample_vectors(examples, layers, seed, SEEN * 3)
+    known = round(PROTOTYPES * (1 - FOREIGN) / UNFAMILIAR)
+    chosen = drawn(labels, seed, [*[known] * UNFAMILIAR, round(PROTOTYPES * FOREIGN)])
+    prototypes = vectors[chosen]
     nearest = NearestNeighbors(n_neighbors=1).fit(prototypes).kneighbors(vectors, return_distance=False)[:, 0]
-    votes = np.eye(OUTPUTS)[labels[np.sort(chosen)]]
+    votes = np.eye(OUTPUTS)[labels[chosen]]
     np.add.at(votes, (nearest, labels), 1.0)
     votes /= votes.sum(axis=1, keepdims=True)
     return Model(layers, Neighbours(prototypes, votes.astype(np.float32), min(NEAREST, len(prototypes))))
@@ -157,13 +165,11 @@ def sample_vectors(examples: Sequence[Example], layers: Sequence[Step], seed: in
     return sample(examples, most, seed, lambda e: apply(layers, e.inputs))
 
 
-def evenly(vectors: Floats, labels: Labels, seed: int, support: int) -> tuple[Floats, Labels]:
-    """`support` of the vectors, as many of each class; calibration learns how often each occurs."""
+def drawn(labels: Labels, seed: int, each: Sequence[int]) -> npt.NDArray[np.intp]:
+    """Places of so many voxels of each label, or of all that there are; calibration learns how often each occurs."""
     rng = np.random.default_rng([seed, 7])
-    each = support // OUTPUTS
-    chosen = [rng.permutation(np.flatnonzero(labels == label))[:each] for label in range(OUTPUTS)]
-    where = np.sort(np.concatenate(chosen))
-    return vectors[where], labels[where]
+    chosen = [rng.permutation(np.flatnonzero(labels == label))[:most] for label, most in enumerate(each)]
+    return np.sort(np.concatenate(chosen))
 
 
 def sample(

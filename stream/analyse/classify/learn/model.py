@@ -17,6 +17,7 @@ Floats = npt.NDArray[np.float32]
 OUTPUTS = UNFAMILIAR + 1
 NEVER = -30.0  # the score of a class that calibration never saw
 TINY = 1e-3  # added to votes: the logarithm of none must be finite
+EQUAL = 1e-6  # added to distances: those that are the same must weigh something, and the last of others nearly nothing
 BATCH = 4096
 
 
@@ -72,10 +73,10 @@ class Neighbours:
 
     def __call__(self, vectors: Floats) -> npt.NDArray[np.float64]:
         """(n, d) to (n, classes)."""
-        distance = np.sqrt(squares(vectors, self.prototypes))
+        distance = squares(vectors, self.prototypes)
         which = np.argpartition(distance, self.nearest - 1, axis=1)[:, : self.nearest]
-        near = np.take_along_axis(distance, which, axis=1)
-        weight = near.max(axis=1, keepdims=True) - near + np.float32(TINY)
+        near = np.sqrt(np.take_along_axis(distance, which, axis=1))
+        weight = near.max(axis=1, keepdims=True) - near + EQUAL
         weight /= weight.sum(axis=1, keepdims=True)
         return np.asarray(np.log((weight[..., None] * self.votes[which]).sum(axis=1) + np.float32(TINY)))
 

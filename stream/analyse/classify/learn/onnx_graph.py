@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stream.analyse.classify.learn.layers import Beside, Layer, Step
-from stream.analyse.classify.learn.model import OUTPUTS, TINY, Machine, Model, Neighbours
+from stream.analyse.classify.learn.model import EQUAL, OUTPUTS, TINY, Machine, Model, Neighbours
 from stream.analyse.classify.preprocess import Q_GRID, feature_count
 
 OPSET, IR = 17, 8
@@ -72,12 +72,14 @@ class Graph:
         return self.add("Exp", exponent)
 
     def neighbours(self, vectors: str, head: Neighbours) -> str:
-        """Logarithms of weighted votes."""
-        distance = self.add("Cast", self.add("Sqrt", self.squares(vectors, head.prototypes)), to=TensorProto.FLOAT)
-        near = self.add("TopK", distance, self.constant([head.nearest], np.int64), outputs=2, axis=1, largest=0)
-        farthest = self.add("ReduceMax", near, axes=[1], keepdims=1)
-        weight = self.add("Add", self.add("Sub", farthest, near), self.constant(TINY))
+        """Logarithms of weighted votes; differences of distances, in double, weigh them."""
+        count = self.constant([head.nearest], np.int64)
+        near = self.add("TopK", self.squares(vectors, head.prototypes), count, outputs=2, axis=1, largest=0)
+        distance = self.add("Sqrt", near)
+        farthest = self.add("ReduceMax", distance, axes=[1], keepdims=1)
+        weight = self.add("Add", self.add("Sub", farthest, distance), self.constant(EQUAL, np.float64))
         weight = self.add("Div", weight, self.add("ReduceSum", weight, self.constant([1], np.int64), keepdims=1))
+        weight = self.add("Cast", weight, to=TensorProto.FLOAT)
         votes = self.add("Gather", self.constant(head.votes), f"{near}.1", axis=0)
         weighed = self.add("Mul", votes, self.add("Unsqueeze", weight, self.constant([2], np.int64)))
         summed = self.add("ReduceSum", weighed, self.constant([1], np.int64), keepdims=0)

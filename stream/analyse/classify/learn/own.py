@@ -16,13 +16,12 @@ from typing import IO, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.svm import SVC
 
 from stream.analyse.classify.labels import Labelled, check_counts
-from stream.analyse.classify.learn.families import PENALTY, calibrate_scores, evenly, reduction
+from stream.analyse.classify.learn.families import calibrate_scores, reduction, support_vectors
 from stream.analyse.classify.learn.foreign import UNFAMILIAR, with_foreign
 from stream.analyse.classify.learn.layers import Layer
-from stream.analyse.classify.learn.model import Machine, Model
+from stream.analyse.classify.learn.model import Model
 from stream.analyse.classify.learn.pinned import pinned
 from stream.analyse.classify.learn.score import Judged, choose_threshold
 from stream.analyse.classify.manifest import MANIFEST, Entry, Golden, Manifest
@@ -107,20 +106,13 @@ def calibrated(layer: Layer, vectors: Floats, labels: Labelled) -> tuple[Model, 
     scores: npt.NDArray[np.float64] | None = None
     for out in range(FOLDS):
         left = fold == out
-        found = Model([layer], machine(vectors[~left], labels[~left])).scores(vectors[left])
+        found = Model([layer], support_vectors(vectors[~left], labels[~left], SEED, SUPPORT)).scores(vectors[left])
         scores = np.zeros((len(labels), found.shape[1])) if scores is None else scores
         scores[left] = found
     assert scores is not None
-    model = Model([layer], machine(vectors, labels))
+    model = Model([layer], support_vectors(vectors, labels, SEED, SUPPORT))
     calibrate_scores(model, scores, labels)
     return model, model.probabilities(scores)
-
-
-def machine(vectors: Floats, labels: Labelled) -> Machine:
-    """Fitted to as many voxels of each class."""
-    some, named = evenly(vectors, labels, SEED, SUPPORT)
-    gamma = 1.0 / float(some.shape[1] * some.var())
-    return Machine.of(SVC(C=PENALTY, gamma=gamma, decision_function_shape="ovo").fit(some, named), gamma)
 
 
 def folds(labels: Labelled) -> npt.NDArray[np.int64]:
