@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,8 @@ from stream.ingest.ledger_reader import LedgerReader
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 STEP = 0.75
-RATE = 200  # frames between two updates: of a detector of that rate, with an update a second
+RATE = 200  # frames between two updates: of a detector of that rate,
+EVERY = 1.0  # s, with an update a second; models are compared meanwhile
 
 
 def scan(positions: int, angles: int, sequence: str) -> dict[str, object]:
@@ -33,7 +35,7 @@ def scan(positions: int, angles: int, sequence: str) -> dict[str, object]:
 
 
 def live(finished: RunDirectory, work: RunDirectory, share: float) -> Iterator[npt.NDArray[np.int8]]:
-    """Class maps of a live run over the first share of a scan's frames, update by update."""
+    """Class maps of a live run over the first share of a scan's frames, update by update, at the detector's pace."""
     config = finished.read_config()
     grid = ScanGrid.from_config(config.scan)
     ledger, journal = LedgerReader(finished.ledger, grid), Journal.read_only(finished.journal)
@@ -43,10 +45,12 @@ def live(finished: RunDirectory, work: RunDirectory, share: float) -> Iterator[n
     rows = ledger.rows(0)
     rows = rows[: round(len(rows) * share)]
     for begin in range(0, len(rows), RATE):
+        due = time.monotonic() + EVERY
         pipeline.take(journal, rows[begin : begin + RATE])
         pipeline.update()
         pipeline.refine()
         yield pipeline.maps()[0]["maps/class_index"]
+        time.sleep(max(due - time.monotonic(), 0.0))
 
 
 def check_classes(found: npt.NDArray[np.int8], truth: npt.NDArray[np.int8], least: float) -> None:
