@@ -65,10 +65,8 @@ def ratio_maps(crystal: Crystal, axis: RadialAxis, phase: PhaseMaps) -> dict[str
 
 def _on_axis(crystal: Crystal, axis: RadialAxis, lines: Iterable[Hkl]) -> bool:
     """Whether the structure reflects these lines, and at angles that the axis holds."""
-    low, high = axis.two_theta_edges[[0, -1]]
-    d_min, d_max = (axis.wavelength / (2 * np.sin(angle / 2)) for angle in (high, low))
     structure = crystal.structure
-    rows = structure.lattice.rows(structure.reflections(d_min, d_max).hkl)
+    rows = structure.lattice.rows(structure.reflections(*axis.spacings).hkl)
     return all(bool(_same_line(rows, crystal, hkl).any()) for hkl in lines)
 
 

@@ -76,6 +76,12 @@ class RadialAxis:
         """Bin centres as 2θ in radians."""
         return to_two_theta(self.centers, self.unit, self.wavelength)
 
+    @property
+    def spacings(self) -> tuple[float, float]:
+        """The least and the greatest d in Å that the axis holds; infinite where it begins at the beam."""
+        low, high = (float(np.sin(angle / 2)) for angle in self.two_theta_edges[[0, -1]])
+        return self.wavelength / (2 * high), self.wavelength / (2 * low) if low > 0 else np.inf
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {

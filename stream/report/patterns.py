@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from stream.analyse.crystal.structure import Structure
-from stream.core.axis import to_two_theta
 from stream.report.document import Figure
 from stream.report.run import ReportRun
 
@@ -93,9 +92,7 @@ def indices(structure: Structure, hkl: npt.NDArray[np.int64]) -> str:
 def _ticks(ax: Axes, run: ReportRun, phase: str, as_q: bool) -> None:
     """One row of ticks, the strong reflections with their indices."""
     axis = run.axis
-    low, high = to_two_theta(axis.edges[[0, -1]], axis.unit, axis.wavelength)
-    d_min, d_max = axis.wavelength / (2 * np.sin(high / 2)), axis.wavelength / (2 * np.sin(low / 2))
-    lines = run.crystals[phase].reflections(d_min, d_max)
+    lines = run.crystals[phase].reflections(*axis.spacings)
     strength = lines.intensity(axis.wavelength)
     seen = strength > WEAK * strength.max(initial=0.0)
     x = np.interp(lines.two_theta(axis.wavelength), axis.two_theta, run.abscissa(as_q))

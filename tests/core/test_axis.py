@@ -50,3 +50,11 @@ def test_bins(unit: Unit) -> None:
 def test_an_empty_axis_is_refused(low: float, high: float, bins: int) -> None:
     with pytest.raises(ConfigError, match=r"integration\.range"):
         RadialAxis("2th_deg", low, high, bins, 1.0)
+
+
+@pytest.mark.parametrize("unit", ["2th_deg", "q_A^-1", "q_nm^-1"])
+def test_spacings_are_those_of_the_ends(unit: Unit) -> None:
+    """2θ of 10° to 30° at 1 Å: d = λ / 2 sinθ = 5.737 and 1.932 Å; infinite at the beam."""
+    low, high = (float(from_two_theta(np.deg2rad(angle), unit, 1.0)) for angle in (10.0, 30.0))
+    assert RadialAxis(unit, low, high, 10, 1.0).spacings == pytest.approx((1.93185, 5.73686), abs=1e-5)
+    assert RadialAxis(unit, 0.0, high, 10, 1.0).spacings == (pytest.approx(1.93185, abs=1e-5), np.inf)

@@ -144,6 +144,7 @@ REFUSED = [
     # ranges
     ("integration: {range: [20, 2]}", "integration.range is [20, 2]", "low < high"),
     ("integration: {range: [2, 2]}", "integration.range is [2, 2]", "low < high"),
+    ("integration: {range: [-1, 2]}", "integration.range is [-1, 2]", "below 0"),
     ("integration: {range: [2]}", "integration.range is [2]", "too few"),
     ("integration: {range: [1, 2, 3]}", "integration.range is [1, 2, 3]", "at most 2"),
     ("integration: {range: 1-2}", "integration.range is '1-2'", ""),

@@ -74,6 +74,11 @@ def test_extinct_lines_are_left_out() -> None:
     assert not np.any(np.isclose(d, 5.4311 / 2))  # 200 of diamond
 
 
+def test_where_nothing_reflects() -> None:
+    found = load_structure("lnmo-spinel").reflections(10.0, 20.0)
+    assert [len(column) for column in (found.hkl, found.multiplicity, found.d, found.f_squared)] == [0, 0, 0, 0]
+
+
 def test_reflections_are_complete() -> None:
     """Σ of multiplicities = all lattice points of the sphere: the primitive cell extinguishes none."""
     lab6 = load_structure("lab6")

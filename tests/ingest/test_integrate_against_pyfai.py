@@ -153,3 +153,21 @@ def test_random_geometries(tmp_path: Path, method: Any) -> None:
         image = random.poisson(3, shape).astype([np.uint8, np.uint16, np.uint32][n % 3])
         image[random.random(shape) < 0.05] = np.iinfo(image.dtype).max
         check(integrate, integrate(image), reference(geometry, image, mask, config))
+
+
+@pytest.mark.parametrize("place", [0.0064, 0.00645, 0.006437])  # a corner of four pixels, a pixel's middle, neither
+@pytest.mark.parametrize("method", METHODS)
+def test_the_beam_meets_the_detector(tmp_path: Path, method: Any, place: float) -> None:
+    poni = make_poni(
+        tmp_path / "beam.poni",
+        "Detector",
+        {"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": (128, 128)},
+        **{"dist": 0.16, "poni1": place, "poni2": place, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0},
+    )
+    geometry = load_geometry(poni)
+    config = IntegrationConfig(bins=200, polarization=0.95, method=method)
+    integrate = CpuIntegrator.create(geometry, config, np.zeros((128, 128), dtype=bool))
+    image = np.random.default_rng(3).poisson(5, (128, 128)).astype(np.uint16)
+    check(integrate, integrate(image), reference(geometry, image, np.zeros((128, 128), dtype=bool), config))
+    assert integrate.axis.low >= 0
+    assert integrate.axis.spacings[1] > 30

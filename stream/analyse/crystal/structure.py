@@ -102,7 +102,7 @@ class Structure:
         """F (n,) of the unit cell: neutral-atom form factors (it92), occupancies and B; no anomalous part."""
         s2 = 1 / (4 * d**2)  # (sinθ/λ)²
         factors = [[gemmi.Element(name).it92.calculate_sf(x) for name in self.elements] for x in s2]
-        form = np.array(factors).reshape(len(s2), -1)[:, self.site_element]
+        form = np.array(factors).reshape(len(s2), len(self.elements))[:, self.site_element]
         phase = np.exp(2j * np.pi * (np.asarray(hkl, dtype=np.float64) @ self.positions.T))
         return np.asarray((form * self.occupancy * np.exp(-self.b_iso * s2[:, None]) * phase).sum(axis=1))
 

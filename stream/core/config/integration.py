@@ -62,6 +62,13 @@ class IntegrationConfig(Section):
     def _plain_path(cls, value: object) -> object:
         return {"file": value} if isinstance(value, str | Path) else value
 
+    @field_validator("range")
+    @classmethod
+    def _from_the_beam(cls, value: tuple[float, float] | None) -> tuple[float, float] | None:
+        if value is not None and value[0] < 0:
+            raise ValueError("must not begin below 0, where the beam is")
+        return value
+
     @field_validator("filter")
     @classmethod
     def _whole_pixels(cls, value: Filter | None, info: ValidationInfo) -> Filter | None:

@@ -151,9 +151,8 @@ def _pyfai_matrix(geometry: Geometry, integration: IntegrationConfig, mask: Mask
     geometry.integrator.reset(collect_garbage=False)  # the corners of every pixel are kept otherwise
     centers = np.asarray(engine.bin_centers) * unit.scale
     half = (centers[-1] - centers[0]) / (integration.bins - 1) / 2
-    axis = RadialAxis(
-        integration.unit, float(centers[0] - half), float(centers[-1] + half), integration.bins, geometry.wavelength
-    )
+    low = max(0.0, float(centers[0] - half))  # rounding puts it below the beam where a corner lies on that
+    axis = RadialAxis(integration.unit, low, float(centers[-1] + half), integration.bins, geometry.wavelength)
     return axis, csr_array(engine.lut, shape=(integration.bins, mask.size)).tocsc()
 
 
