@@ -7,7 +7,7 @@ import pytest
 from helpers.chain import write_poni
 
 from stream.analyse.crystal.response import Response
-from stream.core.config import IntegrationConfig
+from stream.core.config import IntegrationConfig, Method
 from stream.ingest.integrate import CpuIntegrator, Geometry, load_geometry
 
 BINS, PIXEL, DISTANCE = 150, 300e-6, 0.1
@@ -68,6 +68,23 @@ def test_each_ring_of_a_tilted_detector_has_its_own_pixel(tmp_path: Path) -> Non
     np.testing.assert_allclose(lengths, lengths[0], rtol=3e-3)  # cos²2θ alone is 3 % off
     untilted = np.cos(np.deg2rad([6.0, 23.0])) ** 2
     assert np.ptp(found.seen(np.deg2rad([6.0, 23.0]))[0] / untilted) > 0.02
+
+
+@pytest.mark.parametrize("method", ["no", "bbox", "full"])
+def test_every_range_has_the_boxes_of_all_of_the_detector(tmp_path: Path, method: Method) -> None:
+    """A tilted one, whose outer rings see other widths than the inner ones: one instrument serves both."""
+    write_poni(tmp_path / "detector.poni", (256, 256), 150e-6, DISTANCE, rot1=-0.1, rot2=0.06)
+    geometry = load_geometry(tmp_path / "detector.poni")
+    none = np.zeros(geometry.shape, dtype=bool)
+    plain = IntegrationConfig(bins=900, method=method)
+    whole = Response.of(geometry, plain, none)
+    for limits in ((3.0, 8.0), (14.0, 20.0)):
+        part = Response.of(geometry, plain.model_copy(update={"range": limits, "bins": 300}), none)
+        assert part.pixel == pytest.approx(whole.pixel, rel=1e-3)
+        assert part.rest == pytest.approx(whole.rest, rel=0.01)
+        inside = np.deg2rad(np.linspace(*limits, 50))
+        np.testing.assert_allclose(part.seen(inside), whole.seen(inside), rtol=5e-3)
+        assert part.shift.shape == part.excess.shape == (300,)
 
 
 def test_split_pixels_are_wider(geometry: Geometry) -> None:

@@ -13,6 +13,7 @@ from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig, Method
 from stream.ingest.integrate import CpuIntegrator
 from stream.ingest.integrate.geometry import Geometry, Mask
+from stream.ingest.integrate.layout import Layout
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,47 +50,39 @@ class Response:
 
     @classmethod
     def of(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask, invalid: Mask | None = None) -> Self:
-        """Of a detector's pixels, integrated as the config says; `invalid` ones of the image do not change the axis."""
+        """Of a detector's pixels, integrated as the config says; `invalid` ones of the image do not change the axis.
+
+        Boxes are told over all of the detector, whatever part of it the range takes: an instrument serves them all.
+        """
         plain = integration.model_copy(update={"filter": None})
-        integrate = CpuIntegrator.create(geometry, plain, mask).for_series(invalid, None)
-        axis = integrate.axis
-        norms = geometry.weights(integration.solid_angle, integration.polarization).ravel()
-        starts = np.unique(np.linspace(0, axis.bins, BANDS, endpoint=False).astype(int))
+        sums = everywhere = _Sums.of(geometry, plain, mask, invalid)
+        if plain.range is not None:
+            everywhere = _Sums.of(geometry, plain.model_copy(update={"range": None}), mask, invalid)
+        edges = _edges(geometry)
+        found = cls._boxes(geometry, everywhere, edges, counted(edges, plain.method))
+        shift, square = _deviations(sums.axis, sums.of_each, _middles(geometry, sums.axis.unit))
+        variance = square + _ratio(sums.of_each(np.sum(edges**2, axis=0) / 12))
+        excess = np.nan_to_num(variance - found._usual(sums.axis), posinf=0.0, neginf=0.0)
+        return replace(found, shift=np.nan_to_num(shift), excess=excess)
 
-        def summed(values: Floats) -> Floats:
-            """(2, bins) over what is counted in each: sum, and weight."""
-            pattern = integrate.layout.pattern(norms * values, np.inf)
-            return np.array([pattern.sums, pattern.norms], dtype=np.float64)
-
-        def in_bands(values: Floats) -> Floats:
-            """(bands,) means; NaN where nothing is."""
-            return _ratio(np.add.reduceat(summed(values), starts, axis=1))
-
-        own = _edges(geometry)
-        here, middle = (
-            np.asarray(geometry.integrator.array_from_unit(geometry.shape, "center", unit), dtype=np.float64).ravel()
-            for unit in ("2th_rad", axis.unit)
-        )
-        widths = counted(own, integration.method)
-        footprint = np.sum(own**2, axis=0) / 12
+    @classmethod
+    def _boxes(cls, geometry: Geometry, sums: _Sums, edges: Floats, widths: Floats) -> Self:
+        """Box, rest, stretch and side; nothing is known of the bins yet."""
+        here = _middles(geometry, "2th_rad")
         flat = np.cos(here) ** 2
-        lengths, whole = in_bands(footprint / flat**2), in_bands(np.sum(widths**2, axis=0) / 12 / flat**2)
-        boxes, known = in_bands(np.sum(widths**4, axis=0) / flat**4) ** 0.25, np.isfinite(whole)
+        lengths, whole = (sums.in_bands(np.sum(of**2, axis=0) / 12 / flat**2) for of in (edges, widths))
+        boxes, known = sums.in_bands(np.sum(widths**4, axis=0) / flat**4) ** 0.25, np.isfinite(whole)
         box = float(np.mean(boxes[known] ** 4) ** 0.25)
         stretch = np.sqrt(lengths / np.mean(lengths[known]))
-        found = cls(
+        return cls(
             pixel=float(np.rad2deg(box)),
             rest=float(np.rad2deg(np.rad2deg(max(float(np.mean(whole[known])) - box**2 / 12, 0.0)))),
-            shift=np.zeros(axis.bins),
-            excess=np.zeros(axis.bins),
-            bands=in_bands(here)[known],
+            shift=np.zeros(sums.axis.bins),
+            excess=np.zeros(sums.axis.bins),
+            bands=sums.in_bands(here)[known],
             stretch=stretch[known],
             side=(boxes / stretch)[known] / box,
         )
-        shift, square = _deviations(axis, summed, middle)
-        variance = square + _ratio(summed(footprint))
-        excess = np.nan_to_num(variance - found._usual(axis), posinf=0.0, neginf=0.0)
-        return replace(found, shift=np.nan_to_num(shift), excess=excess)
 
     def seen(self, two_theta: npt.ArrayLike) -> tuple[Floats, Floats]:
         """What is seen along 2θ (radians) of a length on the detector, a share; and the pixel's box, radians."""
@@ -102,6 +95,37 @@ class Response:
         flat, box = self.seen(axis.two_theta)
         rest = np.deg2rad(np.deg2rad(self.rest)) * flat**2
         return np.asarray(np.diff(axis.two_theta_edges) ** 2 / 12 + box**2 / 12 + rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Sums over what is counted in each bin; norms: weight of each pixel."""
+
+    axis: RadialAxis
+    layout: Layout
+    norms: Floats
+
+    @classmethod
+    def of(cls, geometry: Geometry, integration: IntegrationConfig, mask: Mask, invalid: Mask | None) -> Self:
+        integrate = CpuIntegrator.create(geometry, integration, mask).for_series(invalid, None)
+        norms = geometry.weights(integration.solid_angle, integration.polarization).ravel()
+        return cls(integrate.axis, integrate.layout, norms)
+
+    def of_each(self, values: Floats) -> Floats:
+        """(2, bins): sum of the pixels' values in each bin, and its weight."""
+        pattern = self.layout.pattern(self.norms * values, np.inf)
+        return np.array([pattern.sums, pattern.norms], dtype=np.float64)
+
+    def in_bands(self, values: Floats) -> Floats:
+        """(bands,) means; NaN where nothing is."""
+        starts = np.unique(np.linspace(0, self.axis.bins, BANDS, endpoint=False).astype(int))
+        return _ratio(np.add.reduceat(self.of_each(values), starts, axis=1))
+
+
+def _middles(geometry: Geometry, unit: str) -> Floats:
+    """(pixels,) where each is, in one of pyFAI's units."""
+    places = geometry.integrator.array_from_unit(geometry.shape, "center", unit)
+    return np.asarray(places, dtype=np.float64).ravel()
 
 
 def _edges(geometry: Geometry) -> Floats:
