@@ -16,7 +16,7 @@ from stream.analyse.classify.choose import AnyClassifier, load_classifier
 from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.labels import Labels
 from stream.analyse.classify.model import REACH
-from stream.analyse.classify.preprocess import SliceScale
+from stream.analyse.classify.preprocess import HUMPS, SliceScale, hardly_measured
 from stream.analyse.classify.sample import Sample
 from stream.analyse.classify.teaching import Teaching
 from stream.analyse.implied import Implied
@@ -91,6 +91,21 @@ class Naming:
         """What names the voxels now."""
         return self.given if self.teaching.taught is None else self.teaching.taught.classifier
 
+    @property
+    def unseen(self) -> list[str]:
+        """Matter whose hump was hardly measured: classes with it and without it cannot be told apart."""
+        return hardly_measured(self.axis)
+
+    def description(self) -> Iterator[str]:
+        """Lines on what names a voxel, and what it cannot tell."""
+        yield f"model: {self.given.name}, sha256 {self.given.told['sha256'][:12]}"
+        for matter in self.unseen:
+            low, high = HUMPS[matter]
+            yield (
+                f"warning: classes: less than half of {matter}'s hump, q of {low:g} to {high:g} 1/Å, lies in the "
+                f"patterns, so voxels with {matter} and without it can hardly be told apart"
+            )
+
     def teach(self, labels: Labels, folder: Path) -> None:
         """Learn from clusters that a user has named; the model goes into the folder."""
         self.teaching.take(labels, folder)
@@ -161,7 +176,7 @@ class Naming:
         """What the metadata say of model and clusters; `cluster_partition` is what labels refer to."""
         partition = self.clusters.partition
         return {
-            "model": {**self.given.told, **self.teaching.told},
+            "model": {**self.given.told, **self.teaching.told, "unseen": self.unseen},
             "clusters": self.clusters.told(),
             "cluster_partition": None if partition is None else partition.as_dict(),
         }

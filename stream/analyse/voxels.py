@@ -168,7 +168,7 @@ class VoxelReader:
             if self.fit.instrument is None:
                 yield "instrument: none, so strain and size stay masked (see braggstream calibrate)"
         if self.naming is not None:
-            yield f"model: {self.naming.given.name}, sha256 {self.naming.given.told['sha256'][:12]}"
+            yield from self.naming.description()
 
     def _fit(self, voxels: Voxels, planes: Arrays, live: Live | None, budget: float, spread: Spread) -> Arrays:
         if self.fit is None:

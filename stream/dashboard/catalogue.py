@@ -114,6 +114,8 @@ def kinds(config: Config) -> dict[str, Kind]:
 
 
 def _kind(name: str, known: dict[str, Kind], revision: Revision) -> Kind:
+    if name == "class_index" and (unseen := (revision.metadata.get("model") or {}).get("unseen")):
+        return replace(known[name], title=f"Class, {' and '.join(unseen)} hardly measured")
     if name in known:
         return known[name]
     if name == "xrf_coverage":

@@ -28,7 +28,15 @@ from stream.analyse.classify.clusters import Clusters
 from stream.analyse.classify.faults import SHORTEST, faulty, longest, still
 from stream.analyse.classify.manifest import CLASSES, MANIFEST, read_manifest
 from stream.analyse.classify.model import REACH, Prediction, models_folder
-from stream.analyse.classify.preprocess import Q_GRID, QGrid, features, scale_of, slice_scale, to_q_grid
+from stream.analyse.classify.preprocess import (
+    Q_GRID,
+    QGrid,
+    features,
+    hardly_measured,
+    scale_of,
+    slice_scale,
+    to_q_grid,
+)
 from stream.analyse.classify.teaching import Teaching
 from stream.analyse.implied import Implied
 from stream.analyse.naming import Naming
@@ -36,6 +44,7 @@ from stream.analyse.slices import WholeSlice
 from stream.analyse.tomography.projector import Projector
 from stream.analyse.tomography.sirt import reconstruct
 from stream.core.axis import RadialAxis, from_two_theta
+from stream.core.config.models import ClassificationConfig
 from stream.core.errors import ConfigError, StoreError
 from stream.simulate.phantom import make_phantom
 from stream.simulate.presets import PRESETS
@@ -284,6 +293,21 @@ def test_bins_that_are_dead_everywhere_were_not_measured(
     dead[..., 500:], gone[..., 500:] = 0, np.nan
     found, expected = classifier.predict(dead, AXIS), classifier.predict(gone, AXIS)
     assert (found.index == expected.index).mean() > 0.98  # the bin at the edge is seen by half
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "matter"),
+    [(0.2, 3.7, []), (0.3, 3.7, []), (0.4, 3.7, ["carbon"]), (1.5, 4.0, ["carbon"]), (1.65, 4.0, ["carbon", "glass"])],
+)
+def test_what_the_range_hardly_measures_is_told(low: float, high: float, matter: list[str]) -> None:
+    """Carbon's hump is at 0.37 Å⁻¹, glass's at 1.55: without it a voxel of carbon looks as an empty one."""
+    axis = RadialAxis("q_A^-1", low, high, 600, 0.7)
+    assert hardly_measured(axis) == matter
+    naming = Naming.from_config(ClassificationConfig(), axis, Implied.of([], axis))
+    assert naming is not None
+    assert naming.told()["model"]["unseen"] == matter
+    _, *warned = naming.description()
+    assert [line.split("'s hump")[0].split()[-1] for line in warned] == matter
 
 
 def test_what_a_class_holds_is_known(classifier: AnyClassifier, unseen: tuple[Floats, npt.NDArray[np.int8]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from PIL import Image
 from stream.analyse.crystal.reasons import Reason
 from stream.core.errors import FitError
 from stream.core.revision import Revision, read_revision
+from stream.dashboard.catalogue import catalogue
 
 
 def arrays(run: FakeRun) -> dict[str, Any]:
@@ -35,6 +37,15 @@ def test_status_carries_the_metadata_and_the_figures(client: httpx.Client, run: 
     assert frames["expected"] == frames["integrated"] + frames["missing"] == run.grid.size
     assert status["eta"] == pytest.approx(frames["missing"] / status["rate"])
     assert [text for _, text in status["notes"]] == ["frame 17 was truncated", "series 1 opened by its header"]
+
+
+def test_a_class_map_says_what_it_could_not_see(run: FakeRun) -> None:
+    revision = read_revision(run.directory.revision)
+    assert revision is not None
+    for unseen, title in (([], "Class"), (["carbon", "glass"], "Class, carbon and glass hardly measured")):
+        model = {**revision.metadata["model"], "unseen": unseen}
+        told = replace(revision, metadata={**revision.metadata, "model": model})
+        assert next(entry.title for entry in catalogue(told, run.config) if entry.name == "class_index") == title
 
 
 def test_maps_are_listed_with_group_unit_and_error(client: httpx.Client) -> None:

@@ -162,7 +162,12 @@ def test_the_beam_meets_the_detector(tmp_path: Path, method: Any, place: float) 
         tmp_path / "beam.poni",
         "Detector",
         {"pixel1": 1e-4, "pixel2": 1e-4, "max_shape": (128, 128)},
-        **{"dist": 0.16, "poni1": place, "poni2": place, "rot1": 0.0, "rot2": 0.0, "rot3": 0.0},
+        dist=0.16,
+        poni1=place,
+        poni2=place,
+        rot1=0.0,
+        rot2=0.0,
+        rot3=0.0,
     )
     geometry = load_geometry(poni)
     config = IntegrationConfig(bins=200, polarization=0.95, method=method)

@@ -26,6 +26,8 @@ BRIGHT = 0.99  # quantile of the voxels' intensity in each bin; few voxels may h
 FLOOR = 0.02  # of the level, added to a bin's brightest: a bin without signal must not magnify its noise
 COMPRESSION = 4.0  # intensities far below level / COMPRESSION stay linear, those far above become logarithmic
 COVERED = 0.5  # share of a q bin that must be measured
+HUMPS = {"carbon": (0.25, 0.5), "glass": (1.4, 1.75)}  # Å⁻¹: where their amounts are read
+SEEN = 0.5  # of a hump's bins: who measures fewer of them can hardly tell its matter
 FULL = 0.75  # of the level of full voxels: what has more belongs to them
 FEWEST = np.array([0.3, 0.3, 2.0])  # carbon, glass, lines of full voxels over the level, were they not in the slice
 TYPICAL = 256  # voxels at most, of those that a slice is known by
@@ -123,6 +125,13 @@ def overlaps(axis: RadialAxis, grid: QGrid) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(np.isfinite(common), np.clip(common, 0, None), 0.0))
 
 
+def hardly_measured(axis: RadialAxis, grid: QGrid = Q_GRID) -> list[str]:
+    """Which of carbon and glass the axis leaves out, or all but: what they fill cannot be told from what is empty."""
+    known = overlaps(axis, grid).sum(axis=1) >= COVERED * grid.step
+    inside = {name: (grid.centers > low) & (grid.centers < high) for name, (low, high) in HUMPS.items()}
+    return [name for name, bins in inside.items() if known[bins].mean() < SEEN]
+
+
 def scale_of(values: Floats, grid: QGrid = Q_GRID) -> SliceScale:
     """The slice's scale from its patterns on the q grid, (..., bins)."""
     values = values.reshape(-1, grid.bins)
@@ -164,8 +173,8 @@ def amounts(values: Floats, measured: npt.NDArray[np.bool_], grid: QGrid) -> Flo
     between = window(1.9, 2.3, np.median)
     first = window(1.2, 1.45, np.max) - window(1.2, 1.6, np.median)
     columns = (
-        window(0.25, 0.5, np.mean) - continuum,
-        window(1.4, 1.75, np.median) - continuum,
+        window(*HUMPS["carbon"], np.mean) - continuum,
+        window(*HUMPS["glass"], np.median) - continuum,
         first + 2 * (window(2.3, 3.2, np.mean) - between),
         continuum,
         first,
