@@ -12,6 +12,7 @@ from stream.core.errors import ConfigError
 
 Unit = Literal["2th_deg", "q_A^-1", "q_nm^-1"]
 Floats = npt.NDArray[np.float64]
+ROUNDED = 1 + 1e-6  # the end of an axis may be a last bit beyond its last pixel
 
 
 def to_two_theta(x: npt.ArrayLike, unit: Unit, wavelength: float) -> Floats:
@@ -47,9 +48,13 @@ class RadialAxis:
     wavelength: float
 
     def __post_init__(self) -> None:
-        """Refuse an empty range."""
+        """Refuse a range that is empty, or that no scattering reaches."""
         if not self.high > self.low or self.bins < 1:
             raise ConfigError(f"integration.range is [{self.low}, {self.high}] with {self.bins} bins: empty")
+        most = float(from_two_theta(np.pi, self.unit, self.wavelength))
+        if self.high > most * ROUNDED:
+            reach = f"[{self.low:g}, {self.high:g}] {self.unit}"
+            raise ConfigError(f"integration.range is {reach}: scattering straight back is at {most:g}")
 
     @property
     def step(self) -> float:

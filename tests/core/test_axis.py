@@ -52,6 +52,13 @@ def test_an_empty_axis_is_refused(low: float, high: float, bins: int) -> None:
         RadialAxis("2th_deg", low, high, bins, 1.0)
 
 
+@pytest.mark.parametrize(("unit", "high", "most"), [("2th_deg", 200.0, "180"), ("q_A^-1", 20.0, "12.5664")])
+def test_nothing_scatters_further_than_straight_back(unit: Unit, high: float, most: str) -> None:
+    """q = 4π / λ, of 1 Å."""
+    with pytest.raises(ConfigError, match=f"scattering straight back is at {most}"):
+        RadialAxis(unit, 1.0, high, 10, 1.0)
+
+
 @pytest.mark.parametrize("unit", ["2th_deg", "q_A^-1", "q_nm^-1"])
 def test_spacings_are_those_of_the_ends(unit: Unit) -> None:
     """2θ of 10° to 30° at 1 Å: d = λ / 2 sinθ = 5.737 and 1.932 Å; infinite at the beam."""
