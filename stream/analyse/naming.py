@@ -61,7 +61,8 @@ class Round:
 class Naming:
     """Names the voxels of one slice after another.
 
-    given: the model of the config; the one that a user's labels made takes its place.
+    given: the model of the config; the one that a user's labels made takes its place. unseen: matter whose hump was
+    hardly measured: classes with it and without it cannot be told apart.
     """
 
     axis: RadialAxis
@@ -69,9 +70,14 @@ class Naming:
     given: AnyClassifier
     clusters: Clusters
     teaching: Teaching
+    unseen: list[str] = field(init=False)
     _rounds: dict[int, Round] = field(default_factory=dict)
     _looked: dict[int, Looked] = field(default_factory=dict)
     _choice: Aside[bool] = field(default_factory=lambda: Aside("classes"))
+
+    def __post_init__(self) -> None:
+        """What the axis shows does not change while a run lasts."""
+        self.unseen = hardly_measured(self.axis)
 
     @classmethod
     def from_config(cls, config: ClassificationConfig, axis: RadialAxis, implied: Implied) -> Self | None:
@@ -90,11 +96,6 @@ class Naming:
     def classifier(self) -> AnyClassifier:
         """What names the voxels now."""
         return self.given if self.teaching.taught is None else self.teaching.taught.classifier
-
-    @property
-    def unseen(self) -> list[str]:
-        """Matter whose hump was hardly measured: classes with it and without it cannot be told apart."""
-        return hardly_measured(self.axis)
 
     def description(self) -> Iterator[str]:
         """Lines on what names a voxel, and what it cannot tell."""

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from pyFAI.units import to_unit
 
 from stream.core.axis import RadialAxis
 from stream.core.config import IntegrationConfig, Method
@@ -60,7 +61,8 @@ class Response:
             everywhere = _Sums.of(geometry, plain.model_copy(update={"range": None}), mask, invalid)
         edges = _edges(geometry)
         found = cls._boxes(geometry, everywhere, edges, counted(edges, plain.method))
-        shift, square = _deviations(sums.axis, sums.of_each, _middles(geometry, sums.axis.unit))
+        middle = geometry.positions(sums.axis.unit).ravel() * to_unit(sums.axis.unit).scale
+        shift, square = _deviations(sums.axis, sums.of_each, middle)
         variance = square + _ratio(sums.of_each(np.sum(edges**2, axis=0) / 12))
         excess = np.nan_to_num(variance - found._usual(sums.axis), posinf=0.0, neginf=0.0)
         return replace(found, shift=np.nan_to_num(shift), excess=excess)
@@ -68,7 +70,7 @@ class Response:
     @classmethod
     def _boxes(cls, geometry: Geometry, sums: _Sums, edges: Floats, widths: Floats) -> Self:
         """Box, rest, stretch and side; nothing is known of the bins yet."""
-        here = _middles(geometry, "2th_rad")
+        here = geometry.positions("2th_deg").ravel()  # radians, on pyFAI's inner scale
         flat = np.cos(here) ** 2
         lengths, whole = (sums.in_bands(np.sum(of**2, axis=0) / 12 / flat**2) for of in (edges, widths))
         boxes, known = sums.in_bands(np.sum(widths**4, axis=0) / flat**4) ** 0.25, np.isfinite(whole)
@@ -120,12 +122,6 @@ class _Sums:
         """(bands,) means; NaN where nothing is."""
         starts = np.unique(np.linspace(0, self.axis.bins, BANDS, endpoint=False).astype(int))
         return _ratio(np.add.reduceat(self.of_each(values), starts, axis=1))
-
-
-def _middles(geometry: Geometry, unit: str) -> Floats:
-    """(pixels,) where each is, in one of pyFAI's units."""
-    places = geometry.integrator.array_from_unit(geometry.shape, "center", unit)
-    return np.asarray(places, dtype=np.float64).ravel()
 
 
 def _edges(geometry: Geometry) -> Floats:
